@@ -1,0 +1,44 @@
+/** Text from files, guests and servers, made safe to show on a terminal. */
+
+/**
+ * Returns `text` without control characters (C0, C1, DEL), cut to `maxLength` characters: it can be
+ * printed on a terminal or in a log without changing either.
+ */
+export function printable(text: string, maxLength = 4096): string {
+  // deno-lint-ignore no-control-regex
+  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "\ufffd");
+  return clean.length > maxLength ? `${clean.slice(0, maxLength)}…` : clean;
+}
+
+/** Returns `text` in double quotes, safe to show: for values inside messages. */
+export function quoted(text: string, maxLength = 200): string {
+  return `"${printable(text, maxLength)}"`;
+}
+
+/** Returns the entry of `known` nearest to `word`, if it is near enough to be a slip of the keyboard. */
+export function nearest(word: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  for (const candidate of known) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best;
+}
+
+/** The Levenshtein distance of two short texts. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(
+        (row[j] ?? 0) + 1,
+        (next[j - 1] ?? 0) + 1,
+        (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
+      ));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,101 @@
+/**
+ * What a host offers, as plain data: `host.ts` probes it, `described_hosts.ts` describes six fixed
+ * ones, and building a command line asks nothing else.
+ */
+
+/** One machine type of a QEMU binary. Source: QAPI `MachineInfo`. */
+export interface MachineInfo {
+  /** The name without version that stands for it now, such as `q35`. */
+  alias?: string;
+  /** The most virtual CPUs. */
+  cpuMax: number;
+}
+
+/** What one QEMU binary can do. */
+export interface QemuCapabilities {
+  /** Absolute path. */
+  binary: string;
+  /** Major, minor, micro. */
+  version: [number, number, number];
+  /** Every device, machine, CPU and property is there (UTM's own QEMU in a described host). */
+  everything?: boolean;
+  /** By full name; `alias` leads from `q35` to `pc-q35-7.2`. */
+  machines: Record<string, MachineInfo>;
+  cpus: string[];
+  devices: string[];
+  /** Property names of the devices whose properties matter to a command line. */
+  deviceProperties: Record<string, string[]>;
+  /** Property names of each machine that was asked for, by full name. */
+  machineProperties: Record<string, string[]>;
+  /** Keys of `-spice`, empty where QEMU has no SPICE. */
+  spiceOptions: string[];
+  audiodevs: string[];
+  netdevs: string[];
+  displays: string[];
+  accelerators: string[];
+  chardevs: string[];
+}
+
+/** A firmware image that QEMU can start with. Source: QEMU docs/interop/firmware.json. */
+export interface Firmware {
+  /** Where this was found: a descriptor's path, or the place it was guessed from. */
+  source: string;
+  /** QMP's names of architectures. */
+  architectures: string[];
+  /** Globs over full machine names; empty: any. */
+  machines: string[];
+  /** Absolute path of the executable part. */
+  code: string;
+  codeFormat: "raw" | "qcow2";
+  codeBytes: number;
+  /** Absolute path of the variable store's template, if the variables are separate. */
+  varsTemplate?: string;
+  varsTemplateBytes?: number;
+  varsFormat?: "raw" | "qcow2";
+  /** How it is mapped: a flash pair, or one image for `-bios`. */
+  device: "flash" | "memory";
+  secureBoot: boolean;
+  requiresSmm: boolean;
+  enrolledKeys: boolean;
+}
+
+/** Whether an accelerator can be used, and why (not). */
+export interface AcceleratorFinding {
+  usable: boolean;
+  /** One clause: "/dev/kvm opens, but the CPU has neither vmx nor svm". */
+  why: string;
+}
+
+/** A host. */
+export interface Host {
+  /** How it is called in `--host`; absent for the machine at hand. */
+  described?: string;
+  os: "linux" | "darwin";
+  /** The architecture of the processor, by QEMU's name. */
+  architecture: string;
+  /** UTM's own QEMU inside UTM.app, or a stock one. */
+  flavor: "utm" | "stock";
+  cores: {
+    physical: number;
+    logical: number;
+    /** On processors with cores of two kinds; else the same as the two above. */
+    performancePhysical: number;
+    performanceLogical: number;
+  };
+  /** The newest `-cpu` model in UTM's table for this Intel processor; `utm` flavour only. */
+  intelCpuModel?: string;
+  /** Absent: not known. */
+  memoryMiB?: number;
+  accelerators: Record<"kvm" | "hvf", AcceleratorFinding>;
+  /** The QEMU for the guest's architecture; null where there is none. */
+  qemu: QemuCapabilities | null;
+  firmware: Firmware[];
+  /** Readable DRM render nodes, best first. */
+  renderNodes: string[];
+  /** The audio back ends that would work now, best first. */
+  audio: string[];
+  /** Absolute path of `swtpm`; null where there is none. */
+  swtpm: string | null;
+  /** Folder of UTM's resources; `utm` flavour only. */
+  resources?: string;
+}
