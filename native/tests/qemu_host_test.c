@@ -226,20 +226,20 @@ static void test_program_dies_with_its_parent(void) {
     close(ends[0]);
     int fd;
     char line[16];
-    start(shell("trap '' TERM INT HUP; echo ready; while :; do sleep 1; done"), &fd);
-    /* Only the program shall hold this pipe, beside us. */
+    pid_t pid = start(shell("trap '' TERM INT HUP; echo ready; while :; do sleep 1; done"), &fd);
     ssize_t count = read(fd, line, sizeof line);
-    if (count > 0) count = write(ends[1], "r", 1);
+    if (count > 0) count = write(ends[1], &pid, sizeof pid);
     for (;;) pause();
   }
-  close(ends[1]);
-  char ready;
-  bool started = read(ends[0], &ready, 1) == 1;
+  close(ends[1]); /* from here on the supervisor and the program alone hold it */
+  pid_t program = 0;
+  bool started = read(ends[0], &program, sizeof program) == sizeof program;
   kill(supervisor, SIGKILL);
   waitpid(supervisor, NULL, 0);
   char rest[16];
-  check(started && read_all(ends[0], rest, sizeof rest),
-        "the program dies when its parent is killed");
+  bool ended = read_all(ends[0], rest, sizeof rest);
+  check(started && ended, "the program dies when its parent is killed");
+  if (started && !ended) kill(program, SIGKILL);
   close(ends[0]);
 }
 
