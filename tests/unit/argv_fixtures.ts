@@ -1,7 +1,9 @@
 /** Configurations, files, hosts and options for tests of UTM's rules. */
 import type { BundleFiles, Config, Drive, Network, Serial } from "../../lib/utm/model.ts";
+import { utmOptions } from "../../lib/qemu/argv.ts";
 import type { Host } from "../../lib/qemu/host_model.ts";
 import type { CommandOptions } from "../../lib/qemu/launch_options.ts";
+import { type QemuOption, toArgv } from "../../lib/qemu/option.ts";
 
 /** Parts of a configuration to change; arrays replace those of the default. */
 export type ConfigParts = {
@@ -159,4 +161,28 @@ export function options(parts: Partial<CommandOptions> = {}): CommandOptions {
     allowNetwork: false,
     ...parts,
   };
+}
+
+/** How to build the options of a test; what is absent is the default. */
+export interface Circumstances {
+  host?: Host;
+  options?: Partial<CommandOptions>;
+  files?: Partial<BundleFiles>;
+}
+
+/** UTM's options for a configuration. */
+export function built(vm: Config, circumstances: Circumstances = {}): QemuOption[] {
+  return utmOptions(
+    vm,
+    files(vm, circumstances.files),
+    circumstances.host ?? mac("aarch64"),
+    options(circumstances.options),
+  );
+}
+
+/** The options whose `from` starts with `from`, each as one line: flag, space, argument. */
+export function lines(vm: Config, from: string, circumstances: Circumstances = {}): string[] {
+  return built(vm, circumstances)
+    .filter((option) => option.from.startsWith(from))
+    .map((option) => toArgv([option]).join(" "));
 }
