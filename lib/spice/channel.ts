@@ -1,0 +1,343 @@
+/**
+ * A linked channel: reads messages until the connection ends, acknowledges them, answers what every
+ * channel must answer, and passes the rest to handlers.
+ */
+import {
+  BASE_MAX_BYTES,
+  BASE_MESSAGES,
+  BASE_REQUESTS,
+  NOTIFY_SEVERITIES,
+  PING_MAX_BYTES,
+} from "./base_messages.ts";
+import { ByteReader, type Codec, type Decoded } from "./codec.ts";
+import {
+  linkErrorName,
+  SpiceClosedError,
+  SpiceDecodeError,
+  SpiceLimitError,
+  SpiceTimeoutError,
+} from "./errors.ts";
+import { encodeMessage, HEADER_BYTES, type MessageSink, MessageSplitter } from "./framing.ts";
+import type { SpiceStream } from "./transport.ts";
+
+/** Complete messages with a broken structure that are put up with. */
+const MAX_MALFORMED = 100;
+/** Answers that wait for a server that does not read; a real one reads all the time. */
+const MAX_OUTBOX_BYTES = 1024 * 1024;
+const SET_ACK_ID = 3;
+const PING_ID = 4;
+const LIST_ID = 8;
+
+// deno-lint-ignore no-explicit-any -- a table holds messages of any type
+type Entry = { readonly name: string } & Partial<Codec<any>>;
+/** Server messages by id: what has a layout can be handled, the rest is known by name. */
+export type MessageTable = Readonly<Record<number, Entry>>;
+
+/** The names of a table's messages that have a layout. */
+type Readable<M> = M extends { readonly name: infer N extends string } & Codec<unknown> ? N : never;
+
+/** A handler for each message of a table that has a layout, by name; those left out are dropped. */
+export type Handlers<T extends MessageTable> = {
+  [N in Readable<T[keyof T]>]?: (value: Decoded<Extract<T[keyof T], { readonly name: N }>>) => void;
+};
+
+/** What is done with each message id of a channel. */
+export type Routes = ReadonlyMap<number, ((reader: ByteReader) => void) | undefined>;
+
+/** Combines a table and its handlers; the values share the memory of the message they came in. */
+export function routes<T extends MessageTable>(table: T, handlers: Handlers<NoInfer<T>>): Routes {
+  const byName = handlers as Readonly<Record<string, ((value: unknown) => void) | undefined>>;
+  return new Map(
+    Object.entries(table).map(([id, { name, decode }]) => {
+      const handle = byName[name];
+      return [
+        Number(id),
+        decode && handle ? (reader: ByteReader) => handle(decode(reader)) : undefined,
+      ];
+    }),
+  );
+}
+
+/**
+ * Counts received messages for the server's window: it stops sending once two windows are
+ * unacknowledged, and never resumes without an ACK.
+ */
+export class AckWindow {
+  #window = 0;
+  #received = 0;
+
+  /** Starts anew with SET_ACK; that message itself is counted afterwards. 0 means no ACKs. */
+  reset(window: number): void {
+    this.#window = window;
+    this.#received = 0;
+  }
+
+  /** Counts a message; returns whether an ACK is due now. */
+  count(): boolean {
+    if (this.#window === 0 || ++this.#received < this.#window) return false;
+    this.#received = 0;
+    return true;
+  }
+}
+
+/** What the server told: NOTIFY, made safe to show. */
+export interface SpiceNotice {
+  /** The channel's name. */
+  channel: string;
+  severity: typeof NOTIFY_SEVERITIES[number];
+  text: string;
+}
+
+/** How a channel ended. */
+export interface ChannelEnd {
+  /** `client`: we closed it. `server`: it closed the connection. `error`: we had to close it. */
+  by: "client" | "server" | "error";
+  /** Why, one clause. */
+  text: string;
+  /** What went wrong, with `by: "error"`; a defect of ours where it is no `SpiceError`. */
+  error?: unknown;
+}
+
+/** Counts of one channel. */
+export interface ChannelStats {
+  /** Messages received, all kinds. */
+  messages: number;
+  /** Bytes received, headers included. */
+  bytes: number;
+  /** ACKs sent. */
+  acks: number;
+  /** Complete messages with a broken structure. */
+  malformed: number;
+  /** Messages of ids that are in no table: id to count. */
+  unknown: Map<number, number>;
+}
+
+/** Options of {@linkcode SpiceChannel}. */
+export interface ChannelOptions {
+  /** The channel's name: "main", "display". */
+  name: string;
+  /** What to do with the channel's own messages. */
+  routes: Routes;
+  /** The most bytes of a message body. */
+  maxBytes: number;
+  /** Called once, when the first message has come. */
+  onFirstMessage?: () => void;
+  /** Takes texts for the user. */
+  onNotice?: (notice: SpiceNotice) => void;
+  /** The server wants to move the session to another host. */
+  onMigrate?: () => void;
+}
+
+/** A linked channel; owns its stream. */
+export class SpiceChannel implements MessageSink, Disposable {
+  /** Counts since the link. */
+  readonly stats: ChannelStats = {
+    messages: 0,
+    bytes: 0,
+    acks: 0,
+    malformed: 0,
+    unknown: new Map(),
+  };
+  readonly #stream: SpiceStream;
+  readonly #options: ChannelOptions;
+  readonly #routes: Routes;
+  readonly #splitter = new MessageSplitter(this);
+  readonly #ack = new AckWindow();
+  #outbox: Uint8Array[] = [];
+  #outboxBytes = 0;
+  #sending: Promise<void> | undefined;
+  #end: ChannelEnd | undefined;
+  #disconnecting: string | undefined;
+  #watched = { received: -1, sent: -1 };
+  #sentBytes = 0;
+
+  constructor(stream: SpiceStream, options: ChannelOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#routes = new Map([...this.#baseRoutes(), ...options.routes]);
+  }
+
+  /** Answers to messages that every channel has. */
+  #baseRoutes(): Routes {
+    const handled = routes(BASE_MESSAGES, {
+      migrate: () => this.#options.onMigrate?.(),
+      set_ack: ({ generation, window }) => {
+        this.#ack.reset(window);
+        this.send(BASE_REQUESTS.ack_sync, { generation });
+      },
+      ping: (ping) => this.send(BASE_REQUESTS.pong, ping),
+      disconnecting: ({ reason }) => this.#disconnecting = linkErrorName(reason),
+      notify: ({ severity, text }) =>
+        this.#options.onNotice?.({
+          channel: this.#options.name,
+          severity: NOTIFY_SEVERITIES[severity] ?? "error",
+          text,
+        }),
+    });
+    return new Map([...handled, [LIST_ID, (reader) => this.#list(reader)]]);
+  }
+
+  /** Reads messages until the connection ends; resolves with how. Call it once. */
+  async run(): Promise<ChannelEnd> {
+    try {
+      for (let chunk; (chunk = await this.#stream.chunk());) {
+        this.stats.bytes += chunk.length;
+        this.#splitter.feed(chunk);
+        if (this.#end) break;
+      }
+      this.#end ??= { by: "server", text: this.#serverClosed() };
+    } catch (error) {
+      this.#end ??= { by: "error", text: error instanceof Error ? error.message : "", error };
+    }
+    this.#stream.close();
+    await this.#sending;
+    return this.#end;
+  }
+
+  #serverClosed(): string {
+    if (this.#disconnecting) return `the server disconnected with ${this.#disconnecting}`;
+    if (this.#splitter.insideMessage) return "the server closed the connection inside a message";
+    return "the server closed the connection";
+  }
+
+  /** Ends the channel at once, for the reason `text`; `run` then resolves. */
+  close(text: string): void {
+    this.#end ??= { by: "client", text };
+    this.#stream.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close("the client closed the session");
+  }
+
+  /**
+   * Sends a message; what is sent in one turn of the event loop leaves in one write.
+   *
+   * @throws {SpiceLimitError} when the server has not read our messages for long.
+   */
+  send<T>(request: { readonly id: number; readonly body: Codec<T> }, value: T): void {
+    const bytes = encodeMessage(request.id, request.body, value);
+    if (this.#outboxBytes + bytes.length > MAX_OUTBOX_BYTES) {
+      throw new SpiceLimitError(
+        `Cannot send on the ${this.#options.name} channel: the server has not read the last ` +
+          `${this.#outboxBytes} bytes`,
+      );
+    }
+    this.#outbox.push(bytes);
+    this.#outboxBytes += bytes.length;
+    this.#sending ??= this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    await undefined; // so that the rest of this turn's messages join the first
+    while (this.#outbox.length > 0) {
+      const bytes = concat(this.#outbox, this.#outboxBytes);
+      this.#outbox = [];
+      await this.#stream.write(bytes);
+      this.#outboxBytes -= bytes.length;
+      this.#sentBytes += bytes.length;
+    }
+    this.#sending = undefined;
+  }
+
+  /**
+   * Ends the channel if nothing has moved since the last call although something is under way: a
+   * message has begun and does not go on, or the server does not read what we send. Calls are
+   * `periodMs` apart.
+   */
+  endIfStalled(periodMs: number): void {
+    const { received, sent } = this.#watched;
+    this.#watched = { received: this.stats.bytes, sent: this.#sentBytes };
+    const isReadStalled = this.#splitter.insideMessage && received === this.stats.bytes;
+    const isWriteStalled = this.#sending !== undefined && sent === this.#sentBytes;
+    if (!isReadStalled && !isWriteStalled) return;
+    const what = isReadStalled ? "the server stopped inside a message" : "the server reads nothing";
+    const error = new SpiceTimeoutError(
+      `Cannot follow the ${this.#options.name} channel: ${what} for ${periodMs} ms`,
+    );
+    this.#end ??= { by: "error", text: error.message, error };
+    this.#stream.close();
+  }
+
+  /** Says how much of a message is read. @throws {SpiceLimitError} if it is too large */
+  wants(type: number, size: number): number {
+    const maxBytes = type === PING_ID
+      ? PING_MAX_BYTES
+      : type in BASE_MESSAGES
+      ? Math.min(BASE_MAX_BYTES, this.#options.maxBytes)
+      : this.#options.maxBytes;
+    if (size > maxBytes) {
+      throw new SpiceLimitError(
+        `Cannot follow the ${this.#options.name} channel: message ${type} has ${size} bytes, ` +
+          `expected at most ${maxBytes}`,
+      );
+    }
+    if (!this.#routes.get(type)) return 0;
+    return type === PING_ID ? BASE_MESSAGES[PING_ID].minBytes : size; // its padding is dropped
+  }
+
+  /** Counts a message, acknowledges, and dispatches it. */
+  message(type: number, _size: number, head: Uint8Array): void {
+    const isFirst = this.stats.messages++ === 0;
+    const isSetAck = type === SET_ACK_ID;
+    if (!isSetAck) this.#countForAck();
+    this.#dispatch(type, new ByteReader(head));
+    if (isSetAck) this.#countForAck(); // it is the first message of its own window
+    if (isFirst) this.#options.onFirstMessage?.();
+  }
+
+  #countForAck(): void {
+    if (!this.#ack.count()) return;
+    this.stats.acks++;
+    this.send(BASE_REQUESTS.ack, {});
+  }
+
+  #dispatch(type: number, reader: ByteReader): void {
+    const handle = this.#routes.get(type);
+    if (!handle) {
+      if (!this.#routes.has(type)) {
+        this.stats.unknown.set(type, (this.stats.unknown.get(type) ?? 0) + 1);
+      }
+      return;
+    }
+    try {
+      handle(reader);
+    } catch (error) {
+      if (!(error instanceof SpiceDecodeError)) throw error;
+      if (++this.stats.malformed < MAX_MALFORMED) return; // its bounds are known: go on after it
+      throw new SpiceClosedError(
+        `Cannot follow the ${this.#options.name} channel: ${MAX_MALFORMED} messages are broken`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** LIST: sub-messages inside one message, each with a header of its own. */
+  #list(reader: ByteReader): void {
+    const count = reader.u16();
+    reader.expectItems(count, 4);
+    let end = reader.offset + 4 * count;
+    for (let i = 0; i < count; i++) {
+      const sub = reader.at(reader.u32(), HEADER_BYTES);
+      // One behind the other: a small list must not name a large message thousands of times.
+      if (sub.offset < end) throw new SpiceDecodeError("Cannot read a list: its parts overlap");
+      const type = sub.u16();
+      const body = sub.bytes(sub.u32());
+      if (type === LIST_ID) throw new SpiceDecodeError("Cannot read a list: it holds a list");
+      end = sub.offset;
+      this.#dispatch(type, new ByteReader(body));
+    }
+  }
+}
+
+/** Returns `parts` one after another in one block; the part itself if it is the only one. */
+function concat(parts: readonly Uint8Array[], length: number): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

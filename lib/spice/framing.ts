@@ -1,0 +1,133 @@
+/**
+ * Messages cut out of a byte stream, and put into one: sizes, not meanings.
+ *
+ * Every message has a mini header: type (u16) and body size (u32).
+ * Source: spice/protocol.h, SpiceMiniDataHeader.
+ */
+import { ByteWriter, type Codec } from "./codec.ts";
+
+/** Bytes before each body. */
+export const HEADER_BYTES = 6;
+
+/** Memory for bodies that come in pieces: what it starts with, and what it keeps afterwards. */
+const ASSEMBLY_BYTES = 4096;
+const KEPT_ASSEMBLY_BYTES = 64 * 1024;
+
+/** Who is told about messages. */
+export interface MessageSink {
+  /**
+   * Says how many bytes from the body's start the sink wants; the rest is dropped as it arrives.
+   * Called once per message, as soon as its header is there; throws to refuse it.
+   */
+  wants(type: number, size: number): number;
+  /**
+   * Takes a message that has been read to its end.
+   *
+   * @param head The wanted bytes; a view that is only valid during the call.
+   */
+  message(type: number, size: number, head: Uint8Array): void;
+}
+
+/**
+ * Cuts messages out of chunks of any size. A body that lies within one chunk is passed on without
+ * a copy; one in pieces is collected as its bytes arrive, so that a header alone never allocates.
+ */
+export class MessageSplitter {
+  readonly #sink: MessageSink;
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  #headerLength = 0;
+  #type = 0;
+  #size = 0;
+  /** Body bytes that have yet to come; -1 between messages. */
+  #left = -1;
+  #wanted = 0;
+  #assembly = new Uint8Array(0);
+  #assembled = 0;
+
+  constructor(sink: MessageSink) {
+    this.#sink = sink;
+  }
+
+  /** Whether the stream stands inside a message: it has begun and its end has not come. */
+  get insideMessage(): boolean {
+    return this.#left >= 0 || this.#headerLength > 0;
+  }
+
+  /** Takes the next bytes of the stream. @throws what the sink throws; the stream is lost then */
+  feed(chunk: Uint8Array): void {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#left < 0) {
+        at = this.#feedHeader(chunk, at);
+        if (this.#left < 0) return; // the header's end has yet to come
+      }
+      at = this.#feedBody(chunk, at);
+    }
+  }
+
+  /** Takes header bytes from `chunk`; returns where the body starts. */
+  #feedHeader(chunk: Uint8Array, at: number): number {
+    let header: Uint8Array = this.#header;
+    let from = 0;
+    if (this.#headerLength === 0 && chunk.length - at >= HEADER_BYTES) {
+      header = chunk;
+      from = at;
+      at += HEADER_BYTES;
+    } else {
+      const part = chunk.subarray(at, at + HEADER_BYTES - this.#headerLength);
+      header.set(part, this.#headerLength);
+      this.#headerLength += part.length;
+      at += part.length;
+      if (this.#headerLength < HEADER_BYTES) return at;
+      this.#headerLength = 0;
+    }
+    this.#type = header[from]! | header[from + 1]! << 8;
+    this.#size = (header[from + 2]! | header[from + 3]! << 8 | header[from + 4]! << 16 |
+      header[from + 5]! << 24) >>> 0;
+    this.#wanted = Math.min(this.#sink.wants(this.#type, this.#size), this.#size);
+    this.#left = this.#size;
+    return at;
+  }
+
+  /** Takes body bytes from `chunk`; returns where they end. */
+  #feedBody(chunk: Uint8Array, at: number): number {
+    const got = Math.min(this.#left, chunk.length - at);
+    const end = at + got;
+    const isWhole = got === this.#size;
+    if (!isWhole && this.#assembled < this.#wanted) {
+      this.#assemble(chunk.subarray(at, Math.min(end, at + this.#wanted - this.#assembled)));
+    }
+    this.#left -= got;
+    if (this.#left > 0) return end;
+    const head = isWhole
+      ? chunk.subarray(at, at + this.#wanted)
+      : this.#assembly.subarray(0, this.#assembled);
+    this.#left = -1;
+    this.#assembled = 0;
+    this.#sink.message(this.#type, this.#size, head);
+    if (this.#assembly.length > KEPT_ASSEMBLY_BYTES) this.#assembly = new Uint8Array(0);
+    return end;
+  }
+
+  #assemble(part: Uint8Array): void {
+    const length = this.#assembled + part.length;
+    if (length > this.#assembly.length) {
+      const larger = new Uint8Array(Math.max(length, this.#assembly.length * 2, ASSEMBLY_BYTES));
+      larger.set(this.#assembly.subarray(0, this.#assembled));
+      this.#assembly = larger;
+    }
+    this.#assembly.set(part, this.#assembled);
+    this.#assembled = length;
+  }
+}
+
+/** Returns a message with its header as one block. */
+export function encodeMessage<T>(type: number, codec: Codec<T>, value: T): Uint8Array {
+  const writer = new ByteWriter(HEADER_BYTES + codec.minBytes);
+  writer.u16(type);
+  writer.u32(0); // the size, known below
+  codec.encode(writer, value);
+  const bytes = writer.finish();
+  new DataView(bytes.buffer).setUint32(2, bytes.length - HEADER_BYTES, true);
+  return bytes;
+}

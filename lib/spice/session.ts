@@ -1,0 +1,386 @@
+/**
+ * A SPICE session: one connection per channel, main first, held for as long as the VM lives.
+ *
+ * Attaching costs the server an RSA key for every channel, 10 to 15 ms each, one after another in
+ * QEMU's main loop. So only main and the displays are linked, and everything that need not wait for
+ * an answer travels with the ticket: ATTACH_CHANNELS on main, INIT on a display (which moreover
+ * spares its thread a poll every 10 ms for an INIT that comes too late).
+ */
+import { withDeadline } from "../base/deadline.ts";
+import { DeadlineError, SpiceError } from "../base/errors.ts";
+import { type ChannelEnd, routes, SpiceChannel, type SpiceNotice } from "./channel.ts";
+import type { ChannelOptions, ChannelStats } from "./channel.ts";
+import type { Decoded } from "./codec.ts";
+import {
+  DISPLAY_CAPS,
+  DISPLAY_MAX_BYTES,
+  DISPLAY_MESSAGES,
+  DISPLAY_REQUESTS,
+  NO_CACHES,
+} from "./display_messages.ts";
+import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "./errors.ts";
+import { encodeMessage } from "./framing.ts";
+import { linkChannel, type LinkRequest } from "./link.ts";
+import { MAIN_CAPS, MAIN_MAX_BYTES, MAIN_MESSAGES, MAIN_REQUESTS } from "./main_messages.ts";
+import { connectStream, type SpiceStream, type SpiceTarget, targetText } from "./transport.ts";
+
+export type { SpiceNotice, SpiceTarget };
+
+/** Names of channel types. Source: spice/enums.h, SPICE_CHANNEL. */
+const CHANNEL_TYPES: Readonly<Record<number, string>> = {
+  1: "main",
+  2: "display",
+  3: "inputs",
+  4: "cursor",
+  5: "playback",
+  6: "record",
+  8: "smartcard",
+  9: "usbredir",
+  10: "port",
+  11: "webdav",
+};
+const MAIN = { type: 1, id: 0 } as const;
+const DISPLAY_TYPE = 2;
+
+/** Displays that are linked at most; QEMU has at most 16 display devices. */
+const MAX_DISPLAYS = 16;
+/** A message that has begun, and a write, must go on within this time. */
+const STALL_MS = 30_000;
+const ATTACH_TIMEOUT_MS = 10_000;
+/** How long a connection stays open before the server behind it counts as running. */
+const PROBE_MS = 50;
+
+/** Channels that can be asked for; main is always linked. */
+export type SpiceChannelKind = "display";
+
+/** A channel's life, as the event stream shows it. */
+export interface SpiceEvent {
+  /** The channel's type: "main", "display". */
+  channel: string;
+  /** Which one of that type; displays count from 0. */
+  id: number;
+  /**
+   * `linked`: the server accepted our ticket. `up`: the channel is in use; from then on a display
+   * misses nothing. `closed`: it is no more.
+   */
+  state: "linked" | "up" | "closed";
+  /** Why it closed. */
+  reason?: string;
+}
+
+/** Why a session ended. */
+export interface SpiceCloseReason extends ChannelEnd {
+  /** Whether the server still takes connections: then another client may have come in. */
+  isServerAlive: boolean;
+}
+
+/** A channel that the server has. */
+export interface OfferedChannel {
+  /** Its type's name, or `type N`. */
+  channel: string;
+  type: number;
+  id: number;
+}
+
+/** Options of {@linkcode SpiceSession.connect}. */
+export interface SpiceSessionOptions {
+  /** The server's password, at most 60 bytes of UTF-8; none when left out or empty. */
+  password?: string;
+  /** What to link besides main, where the server has it; displays when left out. */
+  channels?: readonly SpiceChannelKind[];
+  /** Milliseconds until attaching fails; 10 s when left out. */
+  timeoutMs?: number;
+  /** Gives up attaching; the session is not affected later. */
+  signal?: AbortSignal;
+  /** Is told what becomes of the channels. */
+  onEvent?: (event: SpiceEvent) => void;
+  /** Takes the server's texts for the user, safe to show. */
+  onNotice?: (notice: SpiceNotice) => void;
+}
+
+/** What is opened by {@linkcode SpiceSession.#open}. */
+interface ChannelPlan {
+  link: Omit<LinkRequest, "password" | "onWait">;
+  options: Omit<ChannelOptions, "name" | "onNotice" | "onMigrate">;
+}
+
+/** A session with a SPICE server; owns its connections and runs by itself. */
+export class SpiceSession implements AsyncDisposable {
+  readonly #target: SpiceTarget;
+  readonly #options: SpiceSessionOptions;
+  readonly #streams = new Set<SpiceStream>();
+  readonly #linked = new Map<string, SpiceChannel>();
+  readonly #running: Promise<unknown>[] = [];
+  readonly #closed = Promise.withResolvers<SpiceCloseReason>();
+  /** Rejects when the session ends: what attaching waits for will not come then. */
+  readonly #lost = Promise.withResolvers<never>();
+  #isClosing = false;
+  #waitingFor = "connection to the server";
+  #stallTimer: ReturnType<typeof setInterval> | undefined;
+  #offered: OfferedChannel[] = [];
+  #mouseMode = { supported: 0, current: 0 };
+  #serverName = "";
+
+  private constructor(target: SpiceTarget, options: SpiceSessionOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#lost.promise.catch(() => {}); // nobody may be waiting
+  }
+
+  /**
+   * Attaches to a server. Resolves once main and, unless the server has none, every display are up:
+   * what the guest draws from then on is seen.
+   *
+   * @throws {SpiceConnectError} when no connection can be made.
+   * @throws {SpiceLinkError} when the server refuses a channel or does not speak SPICE.
+   * @throws {SpiceTimeoutError} when `timeoutMs` passes first.
+   * @throws {SpiceClosedError} when the server closes before the session is up.
+   * @throws {SpiceLimitError} or {SpiceDecodeError} when the server sends what none would.
+   * @throws the signal's reason when the caller's signal is aborted first.
+   */
+  static async connect(
+    target: SpiceTarget,
+    options: SpiceSessionOptions = {},
+  ): Promise<SpiceSession> {
+    const { timeoutMs = ATTACH_TIMEOUT_MS, signal } = options;
+    const session = new SpiceSession(target, options);
+    try {
+      await withDeadline("SPICE session", (signal) => {
+        const attaching = session.#attach(signal);
+        session.#running.push(attaching.catch(() => {}));
+        return attaching;
+      }, { timeoutMs, ...(signal ? { signal } : {}) });
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      if (!(error instanceof DeadlineError)) throw error;
+      throw new SpiceTimeoutError(
+        `Cannot attach to SPICE at ${targetText(target)}: no ${session.#waitingFor} ` +
+          `within ${timeoutMs} ms`,
+        { cause: error, hint: "Check that this is a SPICE server, and that it is not stopped" },
+      );
+    }
+  }
+
+  /** The linked channels: "main", "display", and "display-1" and so on for further displays. */
+  get channels(): string[] {
+    return [...this.#linked.keys()];
+  }
+
+  /** All channels that the server has announced, linked or not. */
+  get offered(): readonly OfferedChannel[] {
+    return this.#offered;
+  }
+
+  /** Mouse modes as bits, 1 relative and 2 absolute: what the server can do, and what is on. */
+  get mouseMode(): Readonly<{ supported: number; current: number }> {
+    return this.#mouseMode;
+  }
+
+  /** The VM's name as the server tells it, safe to show; empty if it does not. */
+  get serverName(): string {
+    return this.#serverName;
+  }
+
+  /** Counts of each linked channel, live. */
+  get stats(): ReadonlyMap<string, Readonly<ChannelStats>> {
+    return new Map([...this.#linked].map(([name, channel]) => [name, channel.stats]));
+  }
+
+  /** Resolves when the session has ended, whoever ended it. Never rejects. */
+  get closed(): Promise<SpiceCloseReason> {
+    return this.#closed.promise;
+  }
+
+  async #attach(signal: AbortSignal): Promise<void> {
+    const init = Promise.withResolvers<Decoded<typeof MAIN_MESSAGES[103]>>();
+    const list = Promise.withResolvers<void>();
+    await this.#open(signal, {
+      link: {
+        channel: "main",
+        ...MAIN,
+        connectionId: 0,
+        caps: [MAIN_CAPS.nameAndUuid, MAIN_CAPS.agentConnectedTokens],
+        early: encodeMessage(
+          MAIN_REQUESTS.attach_channels.id,
+          MAIN_REQUESTS.attach_channels.body,
+          {},
+        ),
+      },
+      options: {
+        maxBytes: MAIN_MAX_BYTES,
+        routes: routes(MAIN_MESSAGES, {
+          init: (value) => {
+            const { supportedMouseModes: supported, currentMouseMode: current } = value;
+            this.#mouseMode = { supported, current };
+            init.resolve(value);
+          },
+          channels_list: ({ items }) => {
+            this.#addOffered(items); // a later list holds additions only
+            list.resolve();
+          },
+          mouse_mode: (mode) => this.#mouseMode = mode,
+          name: ({ text }) => this.#serverName = text,
+          migrate_begin: () => this.#endForMigration(),
+          migrate_switch_host: () => this.#endForMigration(),
+          migrate_begin_seamless: () => this.#endForMigration(),
+        }),
+      },
+    });
+    const { sessionId } = await this.#wait("INIT of the main channel", init.promise);
+    await this.#wait("list of channels", list.promise);
+    this.#emit({ channel: "main", id: 0, state: "up" });
+
+    if (this.#options.channels?.includes("display") ?? true) {
+      const displays = this.#offered.filter(({ type }) => type === DISPLAY_TYPE)
+        .map(({ id }) => id).sort((a, b) => a - b);
+      if (displays.length > MAX_DISPLAYS) {
+        throw new SpiceLimitError(
+          `Cannot attach to SPICE: the server has ${displays.length} displays, ` +
+            `expected at most ${MAX_DISPLAYS}`,
+        );
+      }
+      await Promise.all(displays.map((id) => this.#openDisplay(signal, sessionId, id)));
+    }
+    this.#stallTimer = setInterval(() => {
+      for (const channel of this.#linked.values()) channel.endIfStalled(STALL_MS);
+    }, STALL_MS);
+  }
+
+  /**
+   * Links a display and waits until the server uses it. Its first message is the proof: the
+   * server's display thread sends it after it has made this client one of its own, and only that
+   * thread handles what the guest draws.
+   */
+  async #openDisplay(signal: AbortSignal, sessionId: number, id: number): Promise<void> {
+    const up = Promise.withResolvers<void>();
+    const { init } = DISPLAY_REQUESTS;
+    await this.#open(signal, {
+      link: {
+        channel: id === 0 ? "display" : `display-${id}`,
+        type: DISPLAY_TYPE,
+        id,
+        connectionId: sessionId,
+        caps: [DISPLAY_CAPS.monitorsConfig],
+        early: encodeMessage(init.id, init.body, NO_CACHES),
+      },
+      options: {
+        maxBytes: DISPLAY_MAX_BYTES,
+        routes: routes(DISPLAY_MESSAGES, {}), // draws are dropped, whatever their size
+        onFirstMessage: up.resolve,
+      },
+    });
+    await this.#wait(`first message of display ${id}`, up.promise);
+    this.#emit({ channel: "display", id, state: "up" });
+  }
+
+  /** Connects and links a channel, and lets it run. */
+  async #open(signal: AbortSignal, { link, options }: ChannelPlan): Promise<void> {
+    const { channel: name, type, id } = link;
+    const onWait = (what: string) => this.#waitingFor = what;
+    onWait(`connection for the ${name} channel`);
+    const stream = await connectStream(this.#target, signal);
+    this.#streams.add(stream);
+    if (this.#isClosing) stream.close();
+    const { password } = this.#options;
+    await linkChannel(stream, { ...link, onWait, ...(password ? { password } : {}) });
+    signal.throwIfAborted();
+
+    const { onNotice } = this.#options;
+    const channel = new SpiceChannel(stream, {
+      ...options,
+      name,
+      onMigrate: () => this.#endForMigration(),
+      ...(onNotice ? { onNotice } : {}),
+    });
+    this.#linked.set(name, channel);
+    this.#emit({ channel: CHANNEL_TYPES[type] ?? name, id, state: "linked" });
+    this.#running.push(this.#run(channel, name, link));
+  }
+
+  /** Runs a channel to its end; main's end is the session's. */
+  async #run(channel: SpiceChannel, name: string, link: { type: number; id: number }) {
+    const end = await channel.run();
+    this.#linked.delete(name);
+    const type = CHANNEL_TYPES[link.type] ?? name;
+    this.#emit({ channel: type, id: link.id, state: "closed", reason: end.text });
+    this.#lost.reject(
+      end.error ??
+        new SpiceClosedError(`Cannot attach to SPICE at ${targetText(this.#target)}: ${end.text}`),
+    );
+    if (link.type === MAIN.type) await this.#endWith(end);
+  }
+
+  /** Waits for something that a running channel will bring. */
+  #wait<T>(what: string, promise: Promise<T>): Promise<T> {
+    this.#waitingFor = what;
+    return Promise.race([promise, this.#lost.promise]);
+  }
+
+  #emit(event: SpiceEvent): void {
+    this.#options.onEvent?.(event);
+  }
+
+  #addOffered(items: readonly { type: number; id: number }[]): void {
+    const known = new Set(this.#offered.map(({ type, id }) => type << 8 | id));
+    for (const { type, id } of items) {
+      if (known.has(type << 8 | id)) continue;
+      known.add(type << 8 | id);
+      this.#offered.push({ channel: CHANNEL_TYPES[type] ?? `type ${type}`, type, id });
+    }
+  }
+
+  #endForMigration(): void {
+    const error = new SpiceClosedError(
+      "Cannot keep the SPICE session: the VM moves to another host, which this client cannot follow",
+    );
+    this.#endWith({ by: "error", text: error.message, error });
+  }
+
+  /** Ends the session: closes every connection, then tells why. */
+  async #endWith(end: ChannelEnd): Promise<void> {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    clearInterval(this.#stallTimer);
+    for (const channel of this.#linked.values()) channel.close(end.text);
+    for (const stream of this.#streams) stream.close();
+    const isServerAlive = end.by === "server" && await this.#isServerAlive();
+    this.#closed.resolve({
+      ...end,
+      text: isServerAlive
+        ? `${end.text}; it still takes others, so one may have come in`
+        : end.text,
+      isServerAlive,
+    });
+  }
+
+  /**
+   * Finds out whether the server still runs. A connection alone is no proof: a process that is
+   * being torn down by its kernel accepts for a moment. So it has to stay open for a while.
+   */
+  async #isServerAlive(): Promise<boolean> {
+    if (!("path" in this.#target)) return false;
+    try {
+      using stream = await connectStream(this.#target);
+      this.#streams.add(stream); // so that disposing does not wait for it
+      let isAlive = false;
+      const timer = setTimeout(() => {
+        isAlive = true;
+        stream.close();
+      }, PROBE_MS);
+      await stream.chunk(); // nothing comes: a server does not speak first
+      clearTimeout(timer);
+      return isAlive;
+    } catch (error) {
+      if (error instanceof SpiceError) return false;
+      throw error;
+    }
+  }
+
+  /** Ends the session at once; resolves when nothing of it is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#endWith({ by: "client", text: "the client closed the session" });
+    for (const stream of this.#streams) stream.close();
+    while (this.#running.length > 0) await Promise.allSettled(this.#running.splice(0));
+  }
+}

@@ -1,0 +1,151 @@
+/** The byte stream of one channel: a connected socket and one read buffer of fixed size. */
+import { quoted } from "../base/text.ts";
+import { SpiceConnectError } from "./errors.ts";
+
+/** Where a SPICE server listens: a Unix socket, or a TCP port. */
+export type SpiceTarget = { path: string } | { host: string; port: number };
+
+/** What {@linkcode SpiceStream} needs of a connection; a `Deno.Conn` has it. */
+export type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
+
+/** The size of the read buffer: three columns of a full frame, or one large socket read. */
+const BUFFER_BYTES = 64 * 1024;
+
+/** Returns `target` as text for messages: a path, or host and port. */
+export function targetText(target: SpiceTarget): string {
+  return "path" in target ? quoted(target.path) : quoted(`${target.host}:${target.port}`);
+}
+
+/**
+ * Connects to a server; the caller owns the stream.
+ *
+ * @param signal Gives up a TCP connection that is being made.
+ * @throws {SpiceConnectError} with the operating system's error as its cause.
+ * @throws the signal's reason when it is aborted first.
+ */
+export async function connectStream(
+  target: SpiceTarget,
+  signal?: AbortSignal,
+): Promise<SpiceStream> {
+  signal?.throwIfAborted();
+  let conn: Deno.Conn;
+  try {
+    if ("path" in target) {
+      conn = await Deno.connect({ transport: "unix", path: target.path });
+    } else {
+      const tcp = await Deno.connect({
+        hostname: target.host,
+        port: target.port,
+        ...(signal ? { signal } : {}),
+      });
+      tcp.setNoDelay(true); // an ACK is six bytes that the server waits for
+      conn = tcp;
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw new SpiceConnectError(
+      `Cannot connect to the SPICE server: ${targetText(target)} does not answer`,
+      { cause: error, hint: connectHint(target, error) },
+    );
+  }
+  if (signal?.aborted) {
+    conn.close();
+    throw signal.reason;
+  }
+  return new SpiceStream(conn);
+}
+
+/** Returns what to look at when a connection could not be made. */
+function connectHint(target: SpiceTarget, error: unknown): string {
+  if (!("path" in target)) return "Check host and port, and that the server runs";
+  if (error instanceof Deno.errors.NotFound) return "Check the path, and that the server runs";
+  if (error instanceof Deno.errors.PermissionDenied) return "Check who owns the socket";
+  return "The server behind this socket has gone";
+}
+
+/** A connection with one read buffer; owns the connection. */
+export class SpiceStream implements Disposable {
+  readonly #conn: Connection;
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  #start = 0;
+  #end = 0;
+  #closed = false;
+
+  constructor(conn: Connection) {
+    this.#conn = conn;
+  }
+
+  /**
+   * Returns the next `count` bytes, or fewer where the stream ends first; a view that the next
+   * read overwrites.
+   *
+   * @param count At most the size of the buffer, 64 KiB.
+   */
+  async upTo(count: number): Promise<Uint8Array> {
+    if (count > BUFFER_BYTES) throw new RangeError(`Cannot buffer ${count} bytes`);
+    while (this.#end - this.#start < count) {
+      if (this.#start > 0) {
+        this.#buffer.copyWithin(0, this.#start, this.#end);
+        this.#end -= this.#start;
+        this.#start = 0;
+      }
+      const read = await this.#read(this.#end);
+      if (read === 0) break;
+      this.#end += read;
+    }
+    const from = this.#start;
+    this.#start = Math.min(from + count, this.#end);
+    return this.#buffer.subarray(from, this.#start);
+  }
+
+  /**
+   * Returns whatever bytes come next, at least one; a view that the next read overwrites.
+   * Returns nothing once the stream has ended.
+   */
+  async chunk(): Promise<Uint8Array | undefined> {
+    if (this.#start === this.#end) {
+      this.#start = 0;
+      this.#end = await this.#read(0);
+      if (this.#end === 0) return undefined;
+    }
+    const chunk = this.#buffer.subarray(this.#start, this.#end);
+    this.#start = this.#end;
+    return chunk;
+  }
+
+  /** Reads into the buffer from `at`; 0 at the end, however it came about. */
+  async #read(at: number): Promise<number> {
+    if (this.#closed) return 0;
+    try {
+      return await this.#conn.read(this.#buffer.subarray(at)) ?? 0;
+    } catch {
+      // Reset by the server, or closed by us while we waited: no byte will come any more.
+      return 0;
+    }
+  }
+
+  /**
+   * Writes all of `bytes`, which must not change until then.
+   *
+   * A connection that breaks meanwhile is no error here: reading shows it, after what the server
+   * said before it closed.
+   */
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length && !this.#closed;) {
+        at += await this.#conn.write(bytes.subarray(at));
+      }
+    } catch { /* see above */ }
+  }
+
+  /** Closes the connection; a read or write under way ends at once. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#conn.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
