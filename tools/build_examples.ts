@@ -37,6 +37,15 @@ export const EXAMPLES: readonly Example[] = [
     linkerFlags: ["-m", "elf_i386"],
     packages: { debian: "binutils-x86-64-linux-gnu", homebrew: "x86_64-elf-binutils" },
   },
+  {
+    source: "hello_arm64.S",
+    script: "hello_arm64.ld",
+    image: "hello-arm64.utm/Data/hello.img",
+    toolchains: ["aarch64-linux-gnu-", "aarch64-elf-"],
+    assemblerFlags: [],
+    linkerFlags: [],
+    packages: { debian: "binutils-aarch64-linux-gnu", homebrew: "aarch64-elf-binutils" },
+  },
 ];
 
 /** The folder `examples` of this checkout. */
@@ -56,9 +65,12 @@ export async function buildExample(example: Example): Promise<Uint8Array<ArrayBu
   const folder = await Deno.makeTempDir({ prefix: "utmost-examples-" });
   try {
     const object = join(folder, "guest.o");
+    const linked = join(folder, "guest.elf");
     const image = join(folder, "guest.img");
     await runTool(`${prefix}as`, [...example.assemblerFlags, "-o", object, source]);
-    await runTool(`${prefix}ld`, [...example.linkerFlags, "-T", script, "-o", image, object]);
+    await runTool(`${prefix}ld`, [...example.linkerFlags, "-T", script, "-o", linked, object]);
+    // ld for Arm refuses to write anything but ELF.
+    await runTool(`${prefix}objcopy`, ["-O", "binary", linked, image]);
     return await Deno.readFile(image);
   } finally {
     await Deno.remove(folder, { recursive: true });

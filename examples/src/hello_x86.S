@@ -390,14 +390,17 @@ put:
 
 /* ------------------------------------------------------------------ COM1 */
 
-/* 115200 baud, 8N1, FIFOs on, interrupts through IRQ 4. */
+/*
+ * 115200 baud, 8N1, interrupts through IRQ 4. The FIFOs stay off: switching them on would empty them,
+ * and what was typed before the guest started would be lost.
+ */
 serial_init:
         mov     bx, [COM1_BASE]             /* the BIOS looked */
         mov     [com], bx
         test    bx, bx
         jz      2f
         mov     si, offset serial_setup
-        mov     cx, 6
+        mov     cx, 5
 1:      lodsw
         movzx   dx, al
         add     dx, bx
@@ -417,10 +420,9 @@ serial_setup:                               /* register, value */
         .byte   3, 0x80                     /* divisor latch on */
         .byte   0, 1                        /* divisor 1 */
         .byte   3, 0x03                     /* latch off, 8N1 */
-        .byte   2, 0x07                     /* FIFOs on and empty, trigger at 1 byte */
         .byte   4, 0x0b                     /* DTR, RTS, OUT2 (lets interrupts through) */
 
-/* Only wakes the CPU: the bytes stay in the FIFO, so that a full one holds the sender back. */
+/* Only wakes the CPU: the byte stays where it is, which holds the sender back. */
 serial_interrupt:
         push    ax
         push    dx

@@ -96,6 +96,8 @@ export interface Host {
   audio: string[];
   /** Absolute path of `swtpm`; null where there is none. */
   swtpm: string | null;
+  /** Its version, major and minor; absent: not known, taken for 0.7 or newer. */
+  swtpmVersion?: [number, number];
   /** Folder of UTM's resources; `utm` flavour only. */
   resources?: string;
 }

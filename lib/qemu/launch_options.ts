@@ -42,6 +42,8 @@ export interface CommandOptions {
   allowPorts: boolean;
   /** The grant `network`: bridged and host-only networks keep their meaning where the host can. */
   allowNetwork: boolean;
+  /** Whether a QEMU without SPICE opens a window of its own; `none` when left out. */
+  display?: "none" | "window";
 }
 
 /** Which side of QEMU's control sockets listens. */
@@ -69,6 +71,11 @@ export interface Helper {
   argv: string[];
   /** The socket that shows it is up. */
   socket: string;
+  /**
+   * Its state file, where it cannot work on `file` itself: `file` is copied to `copy` before the
+   * start, and back when the helper has ended.
+   */
+  state?: { file: string; copy: string };
 }
 
 /** Everything that is needed to start one VM. */
@@ -88,4 +95,6 @@ export interface LaunchPlan {
   accelerator: { name: "kvm" | "hvf" | "tcg"; why: string };
   /** Firmware's variable store to copy to `BundleFiles.efiVars` before the start, if it is missing. */
   efiVarsTemplate?: string;
+  /** How that template is stored; anything but `raw` is converted to raw. `raw` when left out. */
+  efiVarsTemplateFormat?: "raw" | "qcow2";
 }
