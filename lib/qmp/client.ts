@@ -4,7 +4,7 @@
  * Source: QEMU docs/interop/qmp-spec.rst.
  */
 import { DeadlineError, QmpError } from "../base/errors.ts";
-import { withDeadline } from "../base/deadline.ts";
+import { pause, withDeadline } from "../base/deadline.ts";
 import { printable } from "../base/text.ts";
 import type { BareCommandName, QmpCommandName, QmpCommands } from "./commands.ts";
 import {
@@ -35,6 +35,12 @@ import { LineWriter, readLines } from "./transport.ts";
 /** The deadline of a command, and of greeting and negotiation together, in milliseconds. */
 export const DEFAULT_TIMEOUT_MS = 10_000;
 
+/**
+ * How long a closed connection waits for word of QEMU's end, in milliseconds: the kernel closes a
+ * dying process's sockets some time before anybody hears of its death.
+ */
+const GONE_GRACE_MS = 200;
+
 /** Options of one wait. */
 export interface QmpWaitOptions {
   /** Milliseconds until it fails; {@linkcode DEFAULT_TIMEOUT_MS} when left out. */
@@ -47,6 +53,11 @@ export interface QmpWaitOptions {
 export interface QmpAttachOptions extends QmpWaitOptions {
   /** Hears of every event, also of one that arrives together with the end of the negotiation. */
   onEvent?: QmpEventListener;
+  /**
+   * Aborted when QEMU has ended: every wait then rejects with its reason, also one whose connection
+   * closed a moment earlier.
+   */
+  gone?: AbortSignal;
 }
 
 /** A command that waits for its reply. */
@@ -72,16 +83,24 @@ export class QmpClient implements AsyncDisposable {
   readonly #listeners = new Set<QmpEventListener>();
   readonly #streams = new Set<QmpEventStream>();
   readonly #greeted = Promise.withResolvers<QmpGreeting>();
+  readonly #gone: AbortSignal | undefined;
   readonly #reading: Promise<void>;
   #greeting: QmpGreeting | undefined;
   #closeReason: QmpError | undefined;
+  readonly #ended = new AbortController();
   #nextId = 1;
 
-  private constructor(conn: Deno.Conn, onEvent: QmpEventListener | undefined) {
+  private constructor(conn: Deno.Conn, { onEvent, gone }: QmpAttachOptions) {
     this.#conn = conn;
+    this.#gone = gone;
     this.#writer = new LineWriter(conn);
     if (onEvent) this.#listeners.add(onEvent);
     this.#greeted.promise.catch(() => {}); // the wait for it may be over before it fails
+    gone?.addEventListener(
+      "abort",
+      () => this.#end(new QmpClosedError("Cannot use QMP: QEMU has ended", { cause: gone.reason })),
+      { once: true, signal: this.#ended.signal },
+    );
     this.#reading = this.#readAll();
     this.closed = this.#reading;
   }
@@ -91,11 +110,12 @@ export class QmpClient implements AsyncDisposable {
    * on: it is closed when this fails.
    *
    * @throws {QmpGreetingError} when the deadline passes, the peer closes, or it does not greet.
-   * @throws the signal's reason when the signal is aborted first.
+   * @throws the reason of `signal` or `gone` when that is aborted first.
    */
   static async attach(conn: Deno.Conn, options: QmpAttachOptions = {}): Promise<QmpClient> {
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, onEvent } = options;
-    const client = new QmpClient(conn, onEvent);
+    const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const signal = waitSignal(options);
+    const client = new QmpClient(conn, options);
     try {
       await withDeadline("QMP greeting and capabilities", async (signal) => {
         await client.#greeted.promise;
@@ -104,7 +124,8 @@ export class QmpClient implements AsyncDisposable {
       return client;
     } catch (error) {
       await client.close();
-      throw signal?.aborted && error === signal.reason ? error : asGreetingError(error, timeoutMs);
+      if (signal?.aborted && error === signal.reason) throw error;
+      throw asGreetingError(error, timeoutMs);
     }
   }
 
@@ -126,6 +147,7 @@ export class QmpClient implements AsyncDisposable {
    * @throws {QmpClosedError} when the connection is or gets closed.
    * @throws {QmpProtocolError} when the peer breaks the protocol meanwhile.
    * @throws the signal's reason when it is aborted; the client stays usable.
+   * @throws the reason of `gone` once QEMU has ended.
    */
   execute<Name extends BareCommandName>(
     command: Name,
@@ -189,7 +211,7 @@ export class QmpClient implements AsyncDisposable {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     signal?.throwIfAborted();
     const command = request.execute;
-    if (this.#closeReason) throw closedError(command, this.#closeReason);
+    if (this.#closeReason) throw this.#closedError(command, this.#closeReason);
     const id = this.#nextId++;
     const line = requestLine({ ...request, id });
 
@@ -204,7 +226,7 @@ export class QmpClient implements AsyncDisposable {
     signal?.addEventListener("abort", onAbort, { once: true });
     const timer = setTimeout(() => giveUp(new QmpTimeoutError(command, timeoutMs)), timeoutMs);
     this.#writer.write(line).catch((cause) =>
-      this.#end(new QmpClosedError("Cannot write QMP: the connection is closed", { cause }))
+      this.#lose(new QmpClosedError("Cannot write QMP: QEMU closed the connection", { cause }))
     );
     try {
       return await reply.promise;
@@ -221,14 +243,25 @@ export class QmpClient implements AsyncDisposable {
         for (const line of lines) this.#receive(line);
         if (this.#closeReason) break;
       }
-      this.#end(new QmpClosedError("Cannot use QMP: QEMU closed the connection"));
+      await this.#lose(new QmpClosedError("Cannot use QMP: QEMU closed the connection"));
     } catch (error) {
-      this.#end(
-        error instanceof QmpError
+      if (error instanceof QmpProtocolError) return this.#end(error);
+      await this.#lose(
+        error instanceof QmpClosedError
           ? error
-          : new QmpClosedError("Cannot read QMP: the connection broke", { cause: error }),
+          : new QmpClosedError("Cannot read QMP: QEMU closed the connection", { cause: error }),
       );
     }
+  }
+
+  /** Ends, unless by us, once QEMU's own end is known or did not come. */
+  async #lose(reason: QmpClosedError): Promise<void> {
+    const gone = this.#gone;
+    if (gone && !gone.aborted && !this.#closeReason) {
+      const ended = AbortSignal.any([gone, this.#ended.signal]);
+      await pause(GONE_GRACE_MS, ended).catch(() => {});
+    }
+    this.#end(reason);
   }
 
   /** Takes one message. @throws {QmpProtocolError} when it is none. */
@@ -278,13 +311,23 @@ export class QmpClient implements AsyncDisposable {
     }
   }
 
+  /** A close as the command that it hit should report it: QEMU's end, or with its own name. */
+  #closedError(command: string, reason: QmpError): unknown {
+    if (this.#gone?.aborted) return this.#gone.reason;
+    const what = `Cannot run QMP command ${printable(command, 100)}`;
+    const why = reason.message.replace(/^Cannot [^:]*: /, "");
+    const ErrorClass = reason instanceof QmpProtocolError ? QmpProtocolError : QmpClosedError;
+    return new ErrorClass(`${what}: ${why}`, { cause: reason });
+  }
+
   /** Closes everything, once; the first reason counts. */
   #end(reason: QmpError): void {
     if (this.#closeReason) return;
     this.#closeReason = reason;
-    this.#greeted.reject(reason);
+    this.#ended.abort();
+    this.#greeted.reject(this.#gone?.aborted ? this.#gone.reason : reason);
     for (const { command, settle } of this.#pending.values()) {
-      settle?.reject(closedError(command, reason));
+      settle?.reject(this.#closedError(command, reason));
     }
     this.#pending.clear();
     for (const stream of [...this.#streams]) stream.end();
@@ -298,13 +341,9 @@ export class QmpClient implements AsyncDisposable {
   }
 }
 
-/** A close as the command that it hit should report it: with its own name, and stack. */
-function closedError(command: string, reason: QmpError): QmpError {
-  const what = `Cannot run QMP command ${printable(command, 100)}`;
-  const why = reason.message.replace(/^Cannot [^:]*: /, "");
-  return reason instanceof QmpProtocolError
-    ? new QmpProtocolError(`${what}: ${why}`, { cause: reason })
-    : new QmpClosedError(`${what}: ${why}`, { cause: reason });
+/** What ends a wait before its deadline. */
+export function waitSignal({ signal, gone }: QmpAttachOptions): AbortSignal | undefined {
+  return signal && gone ? AbortSignal.any([gone, signal]) : gone ?? signal;
 }
 
 /** What made `attach` fail, as its caller should see it. */

@@ -2,7 +2,7 @@
 import { retry, withDeadline } from "../base/deadline.ts";
 import { DeadlineError } from "../base/errors.ts";
 import { printable, quoted } from "../base/text.ts";
-import { DEFAULT_TIMEOUT_MS, type QmpAttachOptions, QmpClient } from "./client.ts";
+import { DEFAULT_TIMEOUT_MS, type QmpAttachOptions, QmpClient, waitSignal } from "./client.ts";
 import { QmpClosedError, QmpGreetingError } from "./errors.ts";
 
 /** Options of {@linkcode connectQmp} and {@linkcode acceptQmp}. */
@@ -13,13 +13,14 @@ export type QmpConnectOptions = QmpAttachOptions;
  *
  * @param path The socket's path.
  * @throws {QmpGreetingError} when nobody listens or greets before the one deadline for all of it.
- * @throws the signal's reason when the signal is aborted first.
+ * @throws the reason of `signal` or `gone` when that is aborted first.
  */
 export async function connectQmp(
   path: string,
   options: QmpConnectOptions = {},
 ): Promise<QmpClient> {
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const signal = waitSignal(options);
   const start = performance.now();
   let conn: Deno.Conn;
   try {
@@ -48,25 +49,27 @@ export async function connectQmp(
  * @param listener Taken over: closed once QEMU is there or the wait fails, which also removes the
  *   socket from the file system.
  * @throws {QmpGreetingError} when nobody connects and greets before the one deadline for both.
- * @throws the signal's reason when the signal is aborted first.
+ * @throws the reason of `signal` or `gone` when that is aborted first.
  */
 export async function acceptQmp(
   listener: Deno.Listener,
   options: QmpConnectOptions = {},
 ): Promise<QmpClient> {
   using owned = listener;
-  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const signal = waitSignal(options);
   const start = performance.now();
   for (;;) {
+    const accepting = owned.accept();
     let conn: Deno.Conn;
     try {
-      conn = await withDeadline("a QMP connection", (signal) => {
-        const accepting = owned.accept();
-        // The accept itself ends when the listener is closed; a guest that was too late is sent away.
-        accepting.then((conn) => signal.aborted && conn.close(), () => {});
-        return accepting;
-      }, { timeoutMs: timeLeft(start, timeoutMs), ...signal && { signal } });
+      conn = await withDeadline("a QMP connection", () => accepting, {
+        timeoutMs: timeLeft(start, timeoutMs),
+        ...signal && { signal },
+      });
     } catch (error) {
+      owned[Symbol.dispose](); // ends the accept, and only then is the socket removed
+      await accepting.then((conn) => conn.close(), () => {});
       if (!(error instanceof DeadlineError)) throw error;
       throw new QmpGreetingError(
         `Cannot get a QMP connection: QEMU did not connect within ${timeoutMs} ms`,
@@ -91,5 +94,6 @@ function timeLeft(start: number, timeoutMs: number): number {
 function isNotListening(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound ||
     error instanceof Deno.errors.ConnectionRefused ||
+    error instanceof Deno.errors.ConnectionReset || // an earlier listener just closed
     error instanceof Deno.errors.WouldBlock; // its backlog is full
 }

@@ -377,3 +377,50 @@ Deno.test("attach rejects with the reason of its signal and closes the connectio
     assertEquals(await peer.receive(), null);
   }
 });
+
+Deno.test("QEMU's end beats the close of its connection", async () => {
+  await using server = await FakeQmpServer.start();
+  const { conn, peer } = await server.pair();
+  using _peer = peer;
+  const gone = new AbortController();
+  const reason = new QmpError("QEMU died");
+  const [client] = await Promise.all([
+    QmpClient.attach(conn, { gone: gone.signal }),
+    peer.negotiate(),
+  ]);
+  await using _client = client;
+  const running = client.execute("stop").catch((error) => error);
+  await peer.expect("stop");
+  peer[Symbol.dispose]();
+  const later = client.execute("cont").catch((error) => error);
+  setTimeout(() => gone.abort(reason), 20);
+  assertEquals(await running, reason);
+  assertEquals(await later, reason);
+  await client.closed;
+  assertEquals(await client.execute("cont").catch((error) => error), reason);
+  assertInstanceOf(client.closeReason, QmpClosedError);
+});
+
+Deno.test("a connection that closes while QEMU lives on is closed after a moment", async () => {
+  await using server = await FakeQmpServer.start();
+  const { conn, peer } = await server.pair();
+  using _peer = peer;
+  const [client] = await Promise.all([
+    QmpClient.attach(conn, { gone: new AbortController().signal }),
+    peer.negotiate(),
+  ]);
+  await using _client = client;
+  peer[Symbol.dispose]();
+  await assertRejects(() => client.execute("stop"), QmpClosedError);
+});
+
+Deno.test("attach rejects with QEMU's end when it dies before it greets", async () => {
+  await using server = await FakeQmpServer.start();
+  const { conn, peer } = await server.pair();
+  const gone = new AbortController();
+  const reason = new QmpError("QEMU died");
+  const attaching = QmpClient.attach(conn, { gone: gone.signal }).catch((error) => error);
+  peer[Symbol.dispose]();
+  setTimeout(() => gone.abort(reason), 20);
+  assertEquals(await attaching, reason);
+});

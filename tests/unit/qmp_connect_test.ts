@@ -74,13 +74,21 @@ Deno.test("acceptQmp passes over a probe, attaches and removes the socket", () =
   }));
 
 Deno.test("acceptQmp fails at its deadline and closes the listener", () =>
-  withListener(async (listener) => {
+  withListener(async (listener, path) => {
     await assertRejects(
       () => acceptQmp(listener, { timeoutMs: 20 }),
       QmpGreetingError,
       "QEMU did not connect within 20 ms",
     );
     await assertRejects(() => listener.accept());
+    await assertRejects(() => Deno.lstat(path), Deno.errors.NotFound);
+  }));
+
+Deno.test("acceptQmp closes the listener when its signal is aborted before", () =>
+  withListener(async (listener, path) => {
+    const signal = AbortSignal.abort(new Error("QEMU died"));
+    await assertRejects(() => acceptQmp(listener, { signal }), Error, "QEMU died");
+    await assertRejects(() => Deno.lstat(path), Deno.errors.NotFound);
   }));
 
 Deno.test("acceptQmp rejects with the reason of its signal", () =>
