@@ -1,0 +1,163 @@
+/** The methods of a supervisor's control socket, and the shapes of their results. */
+import { NotRunningError, UsageError } from "../base/errors.ts";
+import type { SerialPort } from "../guest/serial.ts";
+import type { ControlMethod, ControlPeer } from "./control.ts";
+import type { EventLog } from "./events.ts";
+import type { StopRung, VirtualMachine, VmIdentity } from "./machine.ts";
+import type { PreparedLaunch } from "./prepare.ts";
+import type { VmState } from "./state.ts";
+import { screenshot } from "./steps.ts";
+
+/** What `status` tells, and `ps` for each VM. */
+export interface VmStatus {
+  id: string;
+  name: string;
+  uuid: string;
+  /** Absolute path of the bundle. */
+  bundle: string;
+  state: VmState;
+  /** Pid of the supervisor. */
+  pid: number;
+  /** Pid of QEMU; null before it is spawned. */
+  qemuPid: number | null;
+  binary: string | null;
+  accelerator: string | null;
+  /** Seconds since the launch. */
+  uptimeSeconds: number;
+  disposable: boolean;
+  /** Path of the SPICE socket; null where there is none. */
+  spice: string | null;
+  /** Names of the SPICE channels that the server offers. */
+  channels: string[];
+  /** How many built-in terminals there are. */
+  terminals: number;
+  forwards: { protocol: string; hostAddress: string; hostPort: number; guestPort: number }[];
+}
+
+/** Serves the control socket of one VM, also while there is no VM yet. */
+export class VmMethods {
+  readonly #identity: VmIdentity;
+  readonly #log: EventLog;
+  readonly #onStopRequest: () => void;
+  readonly #startedAt = performance.now();
+  readonly #left = Promise.withResolvers<null>();
+  #vm: VirtualMachine | undefined;
+  #prepared: PreparedLaunch | undefined;
+
+  constructor(identity: VmIdentity, log: EventLog, onStopRequest: () => void) {
+    this.#identity = identity;
+    this.#log = log;
+    this.#onStopRequest = onStopRequest;
+  }
+
+  /** From now on there is a VM. */
+  serve(vm: VirtualMachine, prepared: PreparedLaunch): void {
+    [this.#vm, this.#prepared] = [vm, prepared];
+  }
+
+  /** From now on the VM may be left by whoever started it: its steps are done. */
+  leave(): void {
+    this.#left.resolve(null);
+  }
+
+  /** The methods by name. */
+  table(): Record<string, ControlMethod> {
+    return {
+      status: () => this.status(),
+      stop: ({ kill }) => this.#stop(kill === true ? "kill" : "powerdown"),
+      pause: () => this.#running().pause(),
+      resume: () => this.#running().resume(),
+      reset: () => this.#running().reset(),
+      qmp: ({ request }) => this.#running().qmp.executeRaw(requestOf(request)),
+      send: ({ data, serial }) => this.#serial(serial).write(bytesOf(data)),
+      screenshot: ({ path }) => screenshot(this.#running(), textOf(path, "path")),
+      left: () => this.#left.promise,
+      log: () => ({ events: this.#log.history(), stderr: this.#vm?.stderrTail ?? [] }),
+      events: ({ replay }, peer) => this.#followEvents(replay === true, peer),
+      serial: ({ replay, serial }, peer) => this.#followSerial(replay === true, serial, peer),
+    };
+  }
+
+  /** Where the VM stands. */
+  status(): VmStatus {
+    const [vm, prepared] = [this.#vm, this.#prepared];
+    return {
+      ...this.#identity,
+      state: vm?.state ?? "prepared",
+      pid: Deno.pid,
+      qemuPid: vm?.pid ?? null,
+      binary: vm?.plan.binary ?? null,
+      accelerator: vm?.plan.accelerator.name ?? null,
+      uptimeSeconds: Math.round((performance.now() - this.#startedAt) / 1000),
+      disposable: prepared?.request.options.disposable ?? false,
+      spice: vm?.plan.spice ?? null,
+      channels: vm?.spiceChannels ?? [],
+      terminals: vm?.serials.size ?? 0,
+      forwards: prepared?.request.options.forwards ?? [],
+    };
+  }
+
+  async #stop(from: StopRung): Promise<unknown> {
+    if (this.#vm?.pid === undefined) {
+      this.#onStopRequest();
+      return { reason: "stopped" };
+    }
+    const { reason } = await this.#vm.stop(from);
+    return { reason };
+  }
+
+  /** The VM, if QMP can be used. @throws {NotRunningError} */
+  #running(): VirtualMachine {
+    const vm = this.#vm;
+    if (vm !== undefined && !["prepared", "spawned", "stopped"].includes(vm.state)) return vm;
+    const state = vm?.state ?? "prepared";
+    throw new NotRunningError(`Cannot do that: ${this.#identity.id} is ${state}, expected running`);
+  }
+
+  #serial(index: unknown): SerialPort {
+    const vm = this.#running();
+    const port = typeof index === "number" ? vm.serials.get(index) : vm.serial;
+    if (port !== undefined) return port;
+    throw new UsageError(
+      `Cannot reach a serial port of ${this.#identity.name}: it has no built-in terminal`,
+    );
+  }
+
+  #followEvents(replay: boolean, peer: ControlPeer): null {
+    peer.own(this.#log.subscribe((event) => peer.notify("event", event), replay));
+    return null;
+  }
+
+  #followSerial(replay: boolean, index: unknown, peer: ControlPeer): null {
+    const port = this.#serial(index);
+    peer.own(port.tap((bytes) => peer.notify("serial", { data: bytes.toBase64() }), replay));
+    return null;
+  }
+}
+
+function textOf(value: unknown, name: string): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw new UsageError(`Cannot do that: the parameter ${name} is missing, expected text`);
+}
+
+/** Bytes travel as base64. */
+function bytesOf(value: unknown): Uint8Array {
+  try {
+    return Uint8Array.fromBase64(textOf(value, "data"));
+  } catch (cause) {
+    throw new UsageError("Cannot send: the parameter data is not base64", { cause });
+  }
+}
+
+function requestOf(value: unknown): { execute: string; arguments?: Record<string, unknown> } {
+  if (value !== null && typeof value === "object" && "execute" in value) {
+    const { execute, arguments: args } = value as Record<string, unknown>;
+    const argsFit = args === undefined || (typeof args === "object" && args !== null);
+    if (typeof execute === "string" && argsFit) {
+      return args === undefined
+        ? { execute }
+        : { execute, arguments: args as Record<string, unknown> };
+    }
+  }
+  throw new UsageError('Cannot send this to QMP: expected {"execute": NAME, "arguments": {…}}');
+}

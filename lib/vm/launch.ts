@@ -1,0 +1,198 @@
+/**
+ * Bringing a VM up, in the order that leaves no race: QEMU starts paused, QMP answers, SPICE is
+ * attached, and only then does the guest run its first instruction.
+ *
+ * Every wait here is raced against the exit of QEMU, so that a socket which will never appear ends
+ * with QEMU's own words, at once.
+ */
+import { basename } from "@std/path";
+import { retry, withDeadline } from "../base/deadline.ts";
+import { HostError, QemuError, SpiceError } from "../base/errors.ts";
+import { SerialPort } from "../guest/serial.ts";
+import type { ControlSocket, Helper } from "../qemu/launch_options.ts";
+import { ChildProcess, QemuProcess } from "../qemu/process.ts";
+import { acceptQmp } from "../qmp/connect.ts";
+import { SpiceSession } from "../spice/session.ts";
+import type { EventLog } from "./events.ts";
+import { VirtualMachine, type VmIdentity } from "./machine.ts";
+import type { PreparedLaunch } from "./prepare.ts";
+
+/** How long QEMU may take to connect to QMP and greet: firmware images are read before that. */
+const GREETING_MS = 30_000;
+const SPICE_MS = 10_000;
+const HELPER_MS = 15_000;
+
+/** Options of {@linkcode launch}. */
+export interface LaunchOptions {
+  log: EventLog;
+  signal: AbortSignal;
+  /** Called as soon as the VM exists, before anything is started. */
+  onMachine?: (vm: VirtualMachine) => void;
+}
+
+/** A launched VM and all that it holds; disposing it ends the VM. */
+export interface LaunchedVm extends AsyncDisposable {
+  vm: VirtualMachine;
+}
+
+/**
+ * Starts QEMU by `prepared.plan` and returns once the guest runs.
+ *
+ * The sockets of the plan are in a folder of ours, made before. On failure everything that was
+ * started is ended, in reverse.
+ *
+ * @throws {QemuError} when QEMU exits first, with its last stderr lines.
+ * @throws {QmpError} when it does not greet in time. {SpiceError} when SPICE cannot be attached.
+ * @throws the signal's reason when it is aborted.
+ */
+export async function launch(
+  identity: VmIdentity,
+  prepared: PreparedLaunch,
+  options: LaunchOptions,
+): Promise<LaunchedVm> {
+  const { plan } = prepared;
+  const { log } = options;
+  await using stack = new AsyncDisposableStack();
+  const vm = new VirtualMachine(identity, plan, log);
+  options.onMachine?.(vm);
+
+  for (const helper of plan.helpers) {
+    stack.use(await startHelper(helper, options.signal));
+  }
+  const accepting = plan.sockets.map((socket) => ({ socket, listener: listen(socket, stack) }));
+
+  const process = stack.use(
+    QemuProcess.spawn({ binary: plan.binary, argv: plan.argv }),
+  );
+  vm.spawned(process);
+  log.emit({
+    event: "qemu",
+    pid: process.pid,
+    binary: plan.binary,
+    version: prepared.host.qemu?.version.join(".") ?? "",
+    argv: [plan.binary, ...plan.argv],
+  });
+  const signal = AbortSignal.any([options.signal, process.gone]);
+  try {
+    const ports = acceptPorts(vm, accepting, signal, stack);
+    ports.catch(() => {}); // told by the wait for QMP, or below
+    const listener = accepting.find(({ socket }) => socket.kind === "qmp")?.listener;
+    if (listener === undefined) throw new Error("the plan has no QMP socket");
+    const qmp = stack.use(
+      await acceptQmp(listener, {
+        timeoutMs: GREETING_MS,
+        signal,
+        onEvent: (event) => vm.heard(event),
+      }),
+    );
+    vm.greeted(qmp);
+    await ports;
+    if (plan.spice !== undefined) vm.attached(await attachSpice(plan.spice, log, signal, stack));
+    await vm.resume(signal);
+    process.confirmUp();
+  } catch (error) {
+    if (process.gone.aborted && !options.signal.aborted) throw process.gone.reason;
+    throw error;
+  }
+  const owned = stack.move();
+  return {
+    vm,
+    async [Symbol.asyncDispose]() {
+      await vm.stop("quit");
+      await owned.disposeAsync();
+    },
+  };
+}
+
+/** Listens where QEMU will connect; the listener is closed with the launch at the latest. */
+function listen(socket: ControlSocket, stack: AsyncDisposableStack): Deno.Listener {
+  const listener = Deno.listen({ transport: "unix", path: socket.path });
+  stack.defer(() => {
+    try {
+      listener.close();
+    } catch {
+      // Closed as soon as QEMU was there.
+    }
+  });
+  return listener;
+}
+
+/** Waits for QEMU on every socket but QMP's: it connects to all of them before it greets. */
+async function acceptPorts(
+  vm: VirtualMachine,
+  accepting: readonly { socket: ControlSocket; listener: Deno.Listener }[],
+  signal: AbortSignal,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  await Promise.all(accepting.map(async ({ socket, listener }) => {
+    if (socket.kind === "qmp") return;
+    const conn = await withDeadline(
+      `a connection from QEMU to ${basename(socket.path)}`,
+      () => listener.accept(),
+      { signal, timeoutMs: GREETING_MS },
+    ).finally(() => listener.close());
+    if (socket.kind === "serial" && socket.serial !== undefined) {
+      vm.serials.set(socket.serial, stack.use(new SerialPort(conn)));
+    } else {
+      // The guest agent takes one client; it is held for the verbs that will speak to it.
+      stack.defer(() => conn.close());
+    }
+  }));
+}
+
+async function attachSpice(
+  path: string,
+  log: EventLog,
+  signal: AbortSignal,
+  stack: AsyncDisposableStack,
+): Promise<SpiceSession> {
+  const session = await SpiceSession.connect({ path }, {
+    timeoutMs: SPICE_MS,
+    signal,
+    onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),
+  }).catch((error: unknown) => {
+    if (error instanceof SpiceError || signal.aborted) throw error;
+    throw new SpiceError(`Cannot attach SPICE: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  });
+  return stack.use(session);
+}
+
+/** Starts a program that has to be up before QEMU, and waits until it listens. */
+async function startHelper(helper: Helper, signal: AbortSignal): Promise<ChildProcess> {
+  const [binary = helper.name, ...argv] = helper.argv;
+  const child = ChildProcess.spawn({ name: helper.name, binary, argv });
+  try {
+    await retry(`the socket of ${helper.name}`, () => listens(helper.socket), {
+      timeoutMs: HELPER_MS,
+      signal: AbortSignal.any([signal, child.gone]),
+      canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+    });
+    return child;
+  } catch (error) {
+    await child[Symbol.asyncDispose]();
+    if (error instanceof QemuError) {
+      throw new HostError(`Cannot start ${helper.name}: ${error.message}`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+/**
+ * Resolves once somebody listens on a Unix socket, without connecting to it: swtpm serves one client
+ * and ends with it. Linux tells in `/proc/net/unix` (flag 0x10000, `__SO_ACCEPTCON`); elsewhere the
+ * socket's existence has to do.
+ *
+ * @throws {Deno.errors.NotFound} as long as nobody listens.
+ */
+async function listens(path: string): Promise<void> {
+  const info = await Deno.lstat(path);
+  if (!info.isSocket) throw new Deno.errors.NotFound(`${path} is no socket`);
+  if (Deno.build.os !== "linux") return;
+  const table = await Deno.readTextFile("/proc/net/unix");
+  const listening = table.split("\n").some((line) =>
+    line.endsWith(` ${path}`) && (parseInt(line.split(" ")[3] ?? "0", 16) & 0x10000) !== 0
+  );
+  if (!listening) throw new Deno.errors.NotFound(`nobody listens on ${path} yet`);
+}

@@ -1,0 +1,129 @@
+/**
+ * Everything that is known before QEMU starts: the bundle, what it may do, the host, the plan.
+ *
+ * Nothing is written and nothing of the bundle runs here, so `argv` and `inspect` use it, too.
+ */
+import { places } from "../base/places.ts";
+import { BundleError, HostError } from "../base/errors.ts";
+import { buildPlan } from "../qemu/adapt.ts";
+import { missingQemuHint, probeHost } from "../qemu/host.ts";
+import type { Host } from "../qemu/host_model.ts";
+import type {
+  CommandOptions,
+  ExtraForward,
+  LaunchPlan,
+  SocketPlan,
+} from "../qemu/launch_options.ts";
+import { type PlacedState, placeState } from "./guest_state.ts";
+import { type Bundle, type ResolvedFiles, resolveFiles } from "../utm/bundle.ts";
+import type { Share } from "../utm/model.ts";
+
+/** What a launch was asked for, on top of the bundle. */
+export interface LaunchRequest {
+  options: CommandOptions;
+  /** `--qemu` or `UTMOST_QEMU`. */
+  qemu?: string;
+  /** Images for removable drives, by drive id. */
+  drives: ReadonlyMap<string, string>;
+  /** `--share`. */
+  share?: Share;
+}
+
+/** A bundle with what its launch follows from. */
+export interface PreparedLaunch {
+  request: LaunchRequest;
+  bundle: Bundle;
+  files: ResolvedFiles;
+  /** Where the guest's state is kept, and what has to be made for that. */
+  state: PlacedState;
+  host: Host;
+  plan: LaunchPlan;
+}
+
+/**
+ * Finds out what `request` makes of `bundle` on this host, or on `host` where it is given.
+ *
+ * @throws {HostError} when the host has no QEMU for the guest's architecture.
+ * @throws whatever resolving files, probing the host and building the command throw.
+ */
+export async function prepare(
+  bundle: Bundle,
+  request: LaunchRequest,
+  sockets: SocketPlan,
+  options: { host?: Host; signal?: AbortSignal } = {},
+): Promise<PreparedLaunch> {
+  const { config } = bundle;
+  const { signal } = options;
+  const probing = options.host ?? probeHost({
+    architecture: config.system.architecture,
+    machine: config.system.target,
+    cacheDirectory: places().cache,
+    firmware: config.qemu.uefiBoot,
+    ...(request.qemu === undefined ? {} : { qemu: request.qemu }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const resolving = resolveFiles(bundle, {
+    drives: request.drives,
+    disposable: request.options.disposable,
+    ...(request.share === undefined ? {} : { share: request.share }),
+  });
+  const [host, resolved] = await Promise.all([probing, resolving]);
+  if (host.qemu === null) {
+    const binary = `qemu-system-${config.system.architecture}`;
+    throw new HostError(`Cannot find QEMU: there is no ${binary}, expected it in PATH`, {
+      hint: missingQemuHint(config.system.architecture),
+    });
+  }
+  const state = await placeState(bundle, resolved, {
+    disposable: request.options.disposable,
+    directory: sockets.directory,
+    stateFolder: places().state,
+  });
+  const { files } = state;
+  const plan = buildPlan(config, files, host, request.options, sockets);
+  if (request.options.strict) refuseSubstitutions(bundle, plan);
+  return { request, bundle, files, state, host, plan };
+}
+
+/** Under `--strict`, what would only be reported is an error. */
+function refuseSubstitutions(bundle: Bundle, plan: LaunchPlan): void {
+  const warning = bundle.warnings[0];
+  if (warning !== undefined) {
+    throw new BundleError(`Cannot run strictly: ${warning.key}: ${warning.message}`);
+  }
+  const first = plan.substitutions[0];
+  if (first === undefined) return;
+  const more = plan.substitutions.length - 1;
+  throw new HostError(
+    `Cannot run strictly: ${first.key}: ${first.from} would become ${first.to}: ${first.why}` +
+      (more === 0 ? "" : ` (and ${more} more)`),
+    { hint: "Leave --strict out to accept substitutions; utmost argv --json lists them." },
+  );
+}
+
+/**
+ * Gives every forward with host port 0 a free port. The port is free now; another program can take
+ * it before QEMU does, which then says so.
+ */
+export function pickPorts(forwards: readonly ExtraForward[]): Promise<ExtraForward[]> {
+  return Promise.all(forwards.map(async (forward) => {
+    if (forward.hostPort !== 0) return forward;
+    const hostname = forward.hostAddress.replace(/^\[(.*)\]$/, "$1");
+    if (forward.protocol === "udp") return { ...forward, hostPort: await freeUdpPort(hostname) };
+    using listener = Deno.listen({ hostname, port: 0 });
+    return { ...forward, hostPort: (listener.addr as Deno.NetAddr).port };
+  }));
+}
+
+/** A UDP port that is free now. Deno's own datagram sockets are unstable; Node's are not. */
+async function freeUdpPort(address: string): Promise<number> {
+  const { createSocket } = await import("node:dgram");
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  return await new Promise<number>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind(0, address, () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}

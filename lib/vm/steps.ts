@@ -1,0 +1,123 @@
+/** The steps of a scripted run: wait for serial text, send to the serial port, save the screen. */
+import { ExpectError, GuestError, HostError, UsageError, UtmostError } from "../base/errors.ts";
+import { printable, quoted } from "../base/text.ts";
+import { withDeadline } from "../base/deadline.ts";
+import type { SerialPort } from "../guest/serial.ts";
+import type { VirtualMachine } from "./machine.ts";
+
+/** One step. */
+export type Step =
+  | { kind: "expect"; pattern: RegExp; /** As it was given. */ text: string }
+  | { kind: "send"; bytes: Uint8Array }
+  | { kind: "screenshot"; path: string };
+
+/** How long the exit of QEMU may lag behind the end of its serial port, in milliseconds. */
+const EXIT_LAG_MS = 5_000;
+
+/** Options of {@linkcode runSteps}. */
+export interface StepsOptions {
+  signal: AbortSignal;
+  /** Called with what is waited for now. */
+  onWait?: (what: string) => void;
+}
+
+/**
+ * Runs the steps one after the other.
+ *
+ * @throws {UsageError} when the configuration has no terminal to talk to.
+ * @throws {ExpectError} when the guest ends before the text comes.
+ * @throws {GuestError} when it crashes; {QemuError} when QEMU dies.
+ * @throws the signal's reason when it is aborted.
+ */
+export async function runSteps(
+  vm: VirtualMachine,
+  steps: readonly Step[],
+  options: StepsOptions,
+): Promise<void> {
+  for (const step of steps) {
+    options.signal.throwIfAborted();
+    switch (step.kind) {
+      case "expect":
+        await expect(vm, step, options);
+        break;
+      case "send":
+        await serialOf(vm, "--send").write(step.bytes).catch((error) => ended(vm, error));
+        break;
+      case "screenshot":
+        options.onWait?.("a screenshot");
+        await screenshot(vm, step.path);
+        break;
+    }
+  }
+}
+
+async function expect(
+  vm: VirtualMachine,
+  step: Step & { kind: "expect" },
+  { signal, onWait }: StepsOptions,
+): Promise<void> {
+  onWait?.(`serial text ${quoted(step.text)}`);
+  const serial = serialOf(vm, "--expect");
+  const start = performance.now();
+  const log = (matched: boolean) =>
+    vm.log.emit({
+      event: "expect",
+      pattern: step.text,
+      matched,
+      ms: Math.round(performance.now() - start),
+    });
+  const crashed = vm.crashed.then(() => {
+    throw new GuestError("Cannot go on: the guest reported a panic (GUEST_PANICKED)", {
+      hint: "The serial console has the guest's last words.",
+    });
+  });
+  crashed.catch(() => {});
+  try {
+    await Promise.race([serial.expect(step.pattern, { signal }), crashed]);
+    log(true);
+  } catch (error) {
+    log(false);
+    if (error instanceof ExpectError) await ended(vm, lastWords(step.text, serial, error));
+    throw error;
+  }
+}
+
+/** Throws why the VM ended, where that says more than `otherwise`, the failure that was seen. */
+async function ended(vm: VirtualMachine, otherwise: unknown): Promise<never> {
+  const ending = await withDeadline("the exit of QEMU", () => vm.ended, {
+    timeoutMs: EXIT_LAG_MS,
+  }).catch(() => undefined);
+  throw ending?.error ?? otherwise;
+}
+
+function lastWords(pattern: string, serial: SerialPort, cause: unknown): ExpectError {
+  const tail = serial.tail();
+  return new ExpectError(
+    `Cannot find ${quoted(pattern)} on the serial port: the guest ended before it came`,
+    {
+      cause,
+      hint: tail === "" ? "Its serial port was silent." : `Its last words were: ${tail}`,
+    },
+  );
+}
+
+function serialOf(vm: VirtualMachine, option: string): SerialPort {
+  const serial = vm.serial;
+  if (serial !== undefined) return serial;
+  throw new UsageError(
+    `Cannot use ${option}: the bundle has no serial port of mode Terminal, expected one`,
+    { hint: "Add a serial port (mode: built-in terminal) to the VM." },
+  );
+}
+
+/** Saves the screen as PNG. @throws {HostError} where there is no display or QEMU cannot save it. */
+export async function screenshot(vm: VirtualMachine, path: string): Promise<void> {
+  try {
+    await vm.screendump(path);
+  } catch (error) {
+    if (!(error instanceof UtmostError)) throw error;
+    throw new HostError(`Cannot save the screen to ${quoted(path)}: ${printable(error.message)}`, {
+      cause: error,
+    });
+  }
+}
