@@ -1,5 +1,4 @@
 /** argv in, exit code out; nothing else. */
-if (import.meta.main) {
-  console.error("utmost: not wired up yet");
-  Deno.exit(1);
-}
+import { main } from "./lib/cli/main.ts";
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,72 @@
+/** The short verbs on a running VM: each is one call to its supervisor. */
+import { UsageError } from "../../base/errors.ts";
+import { resolve } from "@std/path";
+import { connectVm } from "../../vm/find.ts";
+import type { Invocation } from "../args.ts";
+import type { Progress } from "../progress.ts";
+import { parseSendText } from "../values.ts";
+
+/** Room for the whole way down: powering down, quitting, killing. */
+const STOP_MS = 60_000;
+
+/** Calls one method of a VM's supervisor and returns the result. */
+async function callVm(
+  target: string,
+  method: string,
+  params: Record<string, unknown> = {},
+  timeoutMs = 30_000,
+): Promise<{ id: string; result: unknown }> {
+  const { vm, client } = await connectVm(target);
+  await using owned = client;
+  return { id: vm.id, result: await owned.call(method, params, { timeoutMs }) };
+}
+
+/** `stop`, `pause`, `resume`, `reset`: says what was done, as text or as `{id, done}`. */
+export async function act(
+  { command, words: [target = ""], flags }: Invocation,
+  progress: Progress,
+): Promise<number> {
+  const params = command === "stop" ? { kill: flags.has("kill") } : {};
+  const { id } = await callVm(target, command, params, STOP_MS);
+  if (flags.has("json")) console.log(JSON.stringify({ id, done: command }));
+  else progress.info(`${id}: ${command} done`);
+  return 0;
+}
+
+/** `send VM TEXT`. */
+export async function send(
+  { words: [target = "", text = ""], flags }: Invocation,
+): Promise<number> {
+  const data = parseSendText(text).toBase64();
+  const { id } = await callVm(target, "send", { data });
+  if (flags.has("json")) console.log(JSON.stringify({ id, done: "send" }));
+  return 0;
+}
+
+/** `screenshot VM FILE`. */
+export async function screenshot(
+  { words: [target = "", file = ""], flags }: Invocation,
+): Promise<number> {
+  const path = resolve(file);
+  const { id } = await callVm(target, "screenshot", { path });
+  if (flags.has("json")) console.log(JSON.stringify({ id, done: "screenshot", path }));
+  return 0;
+}
+
+/** `qmp VM JSON`: a command's name, or a whole request; prints what is behind `return`. */
+export async function qmp({ words: [target = "", text = ""] }: Invocation): Promise<number> {
+  let request: unknown = { execute: text };
+  if (!/^[a-z][a-z0-9_-]*$/.test(text)) {
+    try {
+      request = JSON.parse(text);
+    } catch (cause) {
+      throw new UsageError(
+        `Cannot send this to QMP: ${cause instanceof Error ? cause.message : cause}`,
+        { cause, hint: `Write '{"execute": "query-status"}', or just query-status.` },
+      );
+    }
+  }
+  const { result } = await callVm(target, "qmp", { request });
+  console.log(JSON.stringify(result, undefined, 2));
+  return 0;
+}

@@ -1,0 +1,160 @@
+/**
+ * A run whose VM outlives the command: a supervisor of its own session holds the VM, and this
+ * process is its client until the VM may be left.
+ */
+import { fromFileUrl, join } from "@std/path";
+import { places } from "../base/places.ts";
+import { pause } from "../base/deadline.ts";
+import { HostFailure, UtmostError } from "../base/errors.ts";
+import { ControlClient } from "../vm/control.ts";
+import type { LoggedEvent } from "../vm/events.ts";
+import { instancePaths } from "../vm/runtime_dir.ts";
+import type { Invocation } from "./args.ts";
+import { OutputQueue } from "./output_queue.ts";
+import type { Progress } from "./progress.ts";
+import type { RunSettings } from "./run_settings.ts";
+
+/** How many logs of earlier supervisors are kept. */
+const KEEP_LOGS = 20;
+/** The longest that a timer can wait: the supervisor's own end is what ends the wait. */
+const NO_DEADLINE_MS = 2 ** 31 - 1;
+
+/** Starts a supervisor and returns the exit code once the VM may be left, or has failed. */
+export async function runDetached(
+  invocation: Invocation,
+  settings: RunSettings,
+  id: string,
+  progress: Progress,
+): Promise<number> {
+  const { runtime, state } = places();
+  const log = await makeLog(join(state, "logs"), id);
+  const child = spawnSupervisor(invocation, id, log);
+  const ended = child.status;
+  let stop = 0;
+  const interrupt = () => void client?.call("stop", { kill: stop++ > 0 }).catch(() => {});
+  let client: ControlClient | undefined;
+  Deno.addSignalListener("SIGINT", interrupt);
+  Deno.addSignalListener("SIGTERM", interrupt);
+  try {
+    client = await connect(instancePaths(runtime, id).control, ended);
+    if (client !== undefined && await follow(client, settings, progress)) {
+      if (settings.json) {
+        console.log(JSON.stringify(await client.call("status")));
+      } else if (settings.events !== "-" && settings.detach) console.log(id);
+      progress.info(`${id} goes on; utmost stop ${id} ends it`);
+      child.unref();
+      return 0;
+    }
+    const { code } = await ended;
+    const words = await Deno.readTextFile(log).catch(() => "");
+    if (words !== "") progress.plain(words.trimEnd());
+    if (code === 0) await Deno.remove(log).catch(() => {});
+    if (settings.json) console.log(JSON.stringify({ id, code, reason: words.trim() }));
+    return code;
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+    Deno.removeSignalListener("SIGTERM", interrupt);
+    await client?.[Symbol.asyncDispose]();
+  }
+}
+
+/** Starts `supervise` as this program itself, in a session of its own, with a log file for stderr. */
+function spawnSupervisor(invocation: Invocation, id: string, log: string): Deno.ChildProcess {
+  const program = Deno.build.standalone
+    ? [Deno.execPath()]
+    : [Deno.execPath(), "run", "-A", "--no-prompt", fromFileUrl(Deno.mainModule)];
+  const args = invocation.args.filter((arg) => arg !== "--json");
+  // A shell, because a child's stderr cannot be led to a file otherwise.
+  return new Deno.Command("sh", {
+    args: ["-c", 'exec "$@" 2>>"$0"', log, ...program, "supervise", id, ...args],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    detached: true,
+  }).spawn();
+}
+
+/** Connects as soon as the supervisor listens; undefined when it ended before. */
+async function connect(
+  path: string,
+  ended: Promise<Deno.CommandStatus>,
+): Promise<ControlClient | undefined> {
+  let over = false;
+  void ended.then(() => over = true);
+  for (let waitMs = 1; !over; waitMs = Math.min(waitMs * 2, 50)) {
+    try {
+      return await ControlClient.connect(path);
+    } catch (error) {
+      const later = error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.ConnectionRefused;
+      if (!later) throw error;
+    }
+    await pause(waitMs);
+  }
+  return undefined;
+}
+
+/**
+ * Shows what happens until the VM may be left; false when its supervisor ended first.
+ *
+ * Runs without a deadline of its own: the supervisor has the time budget, and its end ends this.
+ */
+async function follow(
+  client: ControlClient,
+  settings: RunSettings,
+  progress: Progress,
+): Promise<boolean> {
+  const left = Promise.withResolvers<boolean>();
+  const output = new OutputQueue(Deno.stdout);
+  const encoder = new TextEncoder();
+  let serial = false;
+  progress.waiting("the guest");
+  using _listener = client.onNotification((method, params) => {
+    if (method === "serial") {
+      output.push(Uint8Array.fromBase64((params as { data: string }).data));
+    } else if (method === "event") {
+      const event = params as LoggedEvent;
+      if (settings.events === "-") output.push(encoder.encode(`${JSON.stringify(event)}\n`));
+      if (event.event === "substitution") {
+        progress.info(`${event.key}: ${event.from} → ${event.to}: ${event.why}`);
+      }
+      if (event.event !== "state" || event.to !== "running") return;
+      if (settings.detach) left.resolve(true);
+      else if (settings.serial.to === "stdio" && !serial) {
+        serial = true;
+        client.call("serial", { replay: true }).catch(() => {});
+      }
+    }
+  });
+  void client.closed.then(() => left.resolve(false));
+  client.call("left", {}, { timeoutMs: NO_DEADLINE_MS }).then(() => left.resolve(true), () => {});
+  await client.call("events", { replay: true }).catch((error: unknown) => {
+    if (!(error instanceof UtmostError)) throw error;
+  });
+  const result = await left.promise;
+  progress.waiting("");
+  await output.flushed();
+  return result;
+}
+
+/** Makes the log of a new supervisor, and removes those of long ago. */
+async function makeLog(folder: string, id: string): Promise<string> {
+  try {
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+    const logs: { path: string; time: number }[] = [];
+    for await (const entry of Deno.readDir(folder)) {
+      const path = join(folder, entry.name);
+      logs.push({ path, time: (await Deno.stat(path)).mtime?.getTime() ?? 0 });
+    }
+    logs.sort((a, b) => b.time - a.time);
+    for (const { path } of logs.slice(KEEP_LOGS)) await Deno.remove(path).catch(() => {});
+    const path = join(folder, `${id}.log`);
+    await Deno.writeTextFile(path, "", { mode: 0o600 });
+    return path;
+  } catch (error) {
+    throw new HostFailure(
+      `Cannot make the supervisor's log: ${error instanceof Error ? error.message : error}`,
+      { cause: error },
+    );
+  }
+}

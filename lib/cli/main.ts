@@ -1,0 +1,66 @@
+/** From an argument list to an exit code: parses, runs one command, prints what went wrong. */
+import { UsageError } from "../base/errors.ts";
+import { type Invocation, parseCommandLine } from "./args.ts";
+import type { CommandName } from "./command_table.ts";
+import { exitCodeOf, printError } from "./exit.ts";
+import { type Progress, progressFor } from "./progress.ts";
+
+/** What a command is made of: the exit code is its result. */
+type Command = (invocation: Invocation, progress: Progress) => Promise<number> | number;
+
+/** Each command in a module of its own, loaded when it is called: start-up is part of the product. */
+const LOADERS: Record<CommandName, () => Promise<Command>> = {
+  run: async () => (await import("./commands/run.ts")).run,
+  supervise: async () => (await import("./commands/run.ts")).supervise,
+  argv: async () => (await import("./commands/argv.ts")).argv,
+  ps: async () => (await import("./commands/ps.ts")).ps,
+  status: async () => (await import("./commands/ps.ts")).status,
+  stop: async () => (await import("./commands/verbs.ts")).act,
+  pause: async () => (await import("./commands/verbs.ts")).act,
+  resume: async () => (await import("./commands/verbs.ts")).act,
+  reset: async () => (await import("./commands/verbs.ts")).act,
+  send: async () => (await import("./commands/verbs.ts")).send,
+  screenshot: async () => (await import("./commands/verbs.ts")).screenshot,
+  qmp: async () => (await import("./commands/verbs.ts")).qmp,
+  console: async () => (await import("./commands/console.ts")).serialConsole,
+  log: async () => (await import("./commands/log.ts")).log,
+  version: async () => (await import("./commands/help.ts")).version,
+  help: async () => (await import("./commands/help.ts")).help,
+  completions: async () => (await import("./commands/help.ts")).completions,
+};
+
+/** Runs one command line and returns its exit code; prints every error, rejects never. */
+export async function main(args: readonly string[]): Promise<number> {
+  let invocation: Invocation;
+  try {
+    invocation = parseCommandLine(args);
+  } catch (error) {
+    using progress = progressFor(new Set());
+    printError(error, progress);
+    return exitCodeOf(error);
+  }
+  using progress = progressFor(invocation.flags);
+  const { flags, command } = invocation;
+  try {
+    if (flags.has("quiet") && flags.has("verbose")) {
+      throw new UsageError("Cannot use -q with -v: both cannot be true");
+    }
+    if (flags.has("help") && command !== "help") {
+      const { help } = await import("./commands/help.ts");
+      return help({ ...invocation, words: [command] });
+    }
+    const run = await LOADERS[command]();
+    return await run(invocation, progress);
+  } catch (error) {
+    if (flags.has("json")) {
+      const { exitCode: code = exitCodeOf(error), message, hint } = error as {
+        exitCode?: number;
+        message?: string;
+        hint?: string;
+      };
+      console.log(JSON.stringify({ error: { code, message: message ?? String(error), hint } }));
+    }
+    printError(error, progress);
+    return exitCodeOf(error);
+  }
+}
