@@ -7,6 +7,8 @@ export interface PackageManager {
   name: string;
   /** Those of `packages` that it can install. */
   known(packages: readonly string[]): Promise<Set<string>>;
+  /** Whether it has lists at all; a fresh container's apt has none. */
+  hasLists(): Promise<boolean>;
   /** Fetches its lists anew. */
   update(): Promise<void>;
   /** The download and the disk space that `packages` take, in its own words, if it tells. */
@@ -41,13 +43,15 @@ async function run(command: string, args: readonly string[]): Promise<void> {
   throw new HostError(`Cannot run ${[command, ...args].join(" ")}: it ended with status ${code}`);
 }
 
-/** Whether a command ends well. */
+/** Whether a command is there and ends well. */
 async function succeeds(command: string, ...args: string[]): Promise<boolean> {
-  const options = { args, stdin: "null", stdout: "null", stderr: "null" } as const;
-  return await new Deno.Command(command, options).output().then(
-    ({ success }) => success,
-    () => false,
-  );
+  try {
+    const options = { args, stdin: "null", stdout: "null", stderr: "null" } as const;
+    return (await new Deno.Command(command, options).output()).success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 /** Reads "Need to get 12.3 MB of archives." and the line after it in apt-get's plan. */
@@ -68,17 +72,26 @@ export function aptCandidates(policy: string): Set<string> {
   return known;
 }
 
+/** Lists are files with `_Packages` in their names, compressed or not. */
+async function aptHasLists(): Promise<boolean> {
+  for await (const { name } of Deno.readDir("/var/lib/apt/lists")) {
+    if (name.includes("_Packages")) return true;
+  }
+  return false;
+}
+
 /** apt-get, as root or through sudo. */
 function apt(become: readonly string[]): PackageManager {
   const get = (...args: string[]): [string, string[]] => {
     // Another apt (a first-boot service, a colleague) may hold the lock for a while.
-    const words = [...become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
-    const [command = "apt-get", ...rest] = words;
-    return [command, [...rest, "-qq", "-o", "DPkg::Lock::Timeout=120", "-y", ...args]];
+    // Through env, because sudo drops the variable.
+    const [command = "env", ...rest] = [...become, "env", "DEBIAN_FRONTEND=noninteractive"];
+    return [command, [...rest, "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", "-y", ...args]];
   };
   return {
     name: "apt-get",
     known: async (packages) => aptCandidates(await output("apt-cache", ["policy", ...packages])),
+    hasLists: aptHasLists,
     update: () => run(...get("update")),
     size: async (packages) =>
       aptSize(
@@ -94,6 +107,7 @@ function apt(become: readonly string[]): PackageManager {
 const brew: PackageManager = {
   name: "brew",
   known: (packages) => Promise.resolve(new Set(packages)), // brew install says what it lacks
+  hasLists: () => Promise.resolve(true),
   update: () => run("brew", ["update", "--quiet"]),
   size: () => Promise.resolve(undefined),
   install: (packages) => run("brew", ["install", ...packages]),

@@ -106,11 +106,15 @@ function words(error: unknown): string {
   throw error;
 }
 
+function isRequired({ component }: Missing): boolean {
+  return component.optional !== true;
+}
+
 /** Finds out what to install, with fresh lists where the old ones do not do. */
 async function choose(manager: PackageManager, wanted: readonly Missing[]) {
   const names = wanted.flatMap(({ source }) => source.packages.flat());
   const first = plan(wanted, await manager.known(names));
-  if (first.unavailable.length === 0) return first;
+  if (await manager.hasLists() && !first.unavailable.some(isRequired)) return first;
   say(`${manager.name} update`);
   await manager.update();
   return plan(wanted, await manager.known(names));
@@ -143,10 +147,12 @@ async function setup(level: Level, dryRun: boolean): Promise<void> {
     manager = await packageManager();
     chosen = await choose(manager, wanted);
   } catch (error) {
-    throw cannotInstall(wanted, words(error), error);
+    const required = wanted.filter(isRequired);
+    if (required.length > 0) throw cannotInstall(wanted, words(error), error);
+    return say(`going on without: ${words(error)} (${packageNames(wanted)})`);
   }
 
-  const required = chosen.unavailable.filter(({ component }) => component.optional !== true);
+  const required = chosen.unavailable.filter(isRequired);
   if (required.length > 0) {
     throw cannotInstall(required, `${manager.name} does not know ${packageNames(required)}`);
   }
@@ -164,14 +170,11 @@ async function setup(level: Level, dryRun: boolean): Promise<void> {
   } catch (error) {
     throw cannotInstall(wanted, words(error), error);
   }
-  const left = (await missing(level, os, isPresent))
-    .filter(({ component }) => component.optional !== true);
+  const left = (await missing(level, os, isPresent)).filter(isRequired);
   if (left.length > 0) {
-    const names = left.map(({ component }) => component.what).join("; ");
+    const what = left.map(({ component }) => component.what).join("; ");
     throw new HostError(
-      `Cannot complete the setup: ${
-        packageNames(left)
-      } are installed, but these are not there: ${names}`,
+      `Cannot find what was installed: ${what}, expected from ${packageNames(left)}`,
     );
   }
   say("done");
