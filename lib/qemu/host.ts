@@ -10,6 +10,7 @@ import { probeBinary, type ProbedBinary, probeMachine } from "./host_capabilitie
 import { DARWIN_CORE_KEYS, darwinCores, linuxCores } from "./host_cores.ts";
 import type { AcceleratorFinding, Host, QemuCapabilities } from "./host_model.ts";
 import { findAudio, findRenderNodes } from "./host_services.ts";
+import { together } from "./together.ts";
 
 export { missingQemuHint } from "./host_binaries.ts";
 
@@ -71,11 +72,9 @@ export async function probeHost(
   const run: RunOptions = { timeoutMs, ...(signal && { signal }) };
   const binary = findBinary(access, architecture, options.qemu);
 
-  const [system, qemu] = await Promise.all([
-    probeSystem(access, cacheDirectory, run),
-    binary === null
-      ? null
-      : probeQemu(access, binary, architecture, options.machine, cacheDirectory, run),
+  const [system, qemu] = await together(signal, (signal) => [
+    probeSystem(access, cacheDirectory, { ...run, signal }),
+    binary === null ? null : probeQemu(access, binary, options, { ...run, signal }),
   ]);
   return {
     os: access.os,
@@ -103,9 +102,7 @@ export async function probeHost(
 async function probeQemu(
   access: HostAccess,
   binary: FoundBinary,
-  architecture: string,
-  machine: string | undefined,
-  cacheDirectory: string,
+  { architecture, machine, cacheDirectory }: ProbeOptions,
   run: RunOptions,
 ): Promise<{ capabilities: QemuCapabilities; kvm: AcceleratorFinding }> {
   const key = qemuKey(access, binary.path);
@@ -115,9 +112,9 @@ async function probeQemu(
 
   const askMachine = machine !== undefined &&
     (cached === undefined || !Object.hasOwn(cached.machines, machine));
-  const [probed, properties] = await Promise.all([
-    cached ?? probeBinary(access, binary.path, run),
-    askMachine ? probeMachine(access, binary.path, machine, run) : undefined,
+  const [probed, properties] = await together(run.signal, (signal) => [
+    cached ?? probeBinary(access, binary.path, { ...run, signal }),
+    askMachine ? probeMachine(access, binary.path, machine, { ...run, signal }) : undefined,
   ]);
   const stored: StoredBinary = cached ?? { ...probed, machines: {}, trials: {} };
   stored.capabilities.binary = binary.path; // a link to it may have been used the last time
@@ -183,11 +180,13 @@ async function probeSystem(
 
   const swtpm = findProgram(access, "swtpm");
   const swtpmKey = swtpm === null ? null : programKey(access, swtpm);
-  const [sysctl, version] = await Promise.all([
-    access.os !== "darwin" || stored.sysctl !== undefined ? undefined : readSysctl(access, run),
+  const [sysctl, version] = await together(run.signal, (signal) => [
+    access.os !== "darwin" || stored.sysctl !== undefined
+      ? undefined
+      : readSysctl(access, { ...run, signal }),
     swtpm === null || JSON.stringify(stored.swtpm?.key) === JSON.stringify(swtpmKey)
       ? undefined
-      : readSwtpmVersion(access, swtpm, run),
+      : readSwtpmVersion(access, swtpm, { ...run, signal }),
   ]);
   if (sysctl !== undefined) [stored.sysctl, changed] = [sysctl, true];
   if (version !== undefined) [stored.swtpm, changed] = [{ key: swtpmKey, version }, true];

@@ -3,6 +3,7 @@
  * tests describe other hosts.
  */
 import { withDeadline } from "../base/deadline.ts";
+import { guardCommand } from "./guard.ts";
 
 /** What is known of a path, links followed. */
 export interface PathStat {
@@ -28,7 +29,7 @@ export interface CommandResult {
 
 /** Options of {@linkcode HostAccess.run}. */
 export interface RunOptions {
-  /** Written at once; the pipe stays open until the program ends. */
+  /** Its whole input. */
   stdin?: string;
   timeoutMs: number;
   signal?: AbortSignal;
@@ -60,7 +61,7 @@ export interface HostAccess {
   realPath(path: string): string | undefined;
   /** Tries to open for reading and writing: undefined, or why not. */
   openError(path: string): "absent" | "denied" | "busy" | undefined;
-  /** Runs a program to its end; the program does not outlive the promise. */
+  /** Runs a program, by its absolute path, to its end; it outlives neither the promise nor us. */
   run(command: string, args: string[], options: RunOptions): Promise<CommandResult>;
 }
 
@@ -141,16 +142,26 @@ function openError(path: string): "absent" | "denied" | "busy" | undefined {
   }
 }
 
+/** Becomes a program that reads the text `$0`: all of it, whether or not we live on. */
+const WITH_INPUT = 'exec "$@" <<UTMOST_END\n$0\nUTMOST_END';
+
+/**
+ * Runs a program in a guard, so that a `kill -9` of this process leaves none behind. Its input is
+ * not a pipe of ours: a QEMU whose QMP monitor meets the end of its input waits on, for ever.
+ */
 async function run(command: string, args: string[], options: RunOptions): Promise<CommandResult> {
   const { stdin, timeoutMs, signal } = options;
-  const child = new Deno.Command(command, {
-    args,
-    stdin: stdin === undefined ? "null" : "piped",
+  const { program, args: guarded, lifeline } = stdin === undefined
+    ? guardCommand(command, args)
+    : guardCommand("/bin/sh", ["-c", WITH_INPUT, stdin, command, ...args]);
+  const child = new Deno.Command(program, {
+    args: guarded,
+    stdin: lifeline ? "piped" : "null",
     stdout: "piped",
     stderr: "piped",
+    detached: true, // Ctrl-C is ours to handle, and a guard needs a process group
   }).spawn();
   const ended = Promise.all([child.status, text(child.stdout), text(child.stderr)]);
-  const write = stdin === undefined ? Promise.resolve() : feed(child.stdin, stdin, child.status);
   try {
     const [status, stdout, stderr] = await withDeadline(
       `the end of ${command}`,
@@ -160,30 +171,23 @@ async function run(command: string, args: string[], options: RunOptions): Promis
     return { code: status.code, stdout, stderr };
   } catch (error) {
     try {
-      child.kill("SIGKILL");
+      Deno.kill(-child.pid, "SIGKILL"); // the whole group: a wrapper script has children
     } catch { /* it has just ended */ }
     throw error;
   } finally {
-    await Promise.allSettled([ended, write]);
+    await child.status;
+    if (lifeline) await release(child.stdin);
+    await ended;
   }
 }
 
-/**
- * Writes `input` and closes the pipe only when the program has ended: a QMP monitor drops the
- * commands that it has not executed yet when its input ends.
- */
-async function feed(
-  stdin: WritableStream<Uint8Array>,
-  input: string,
-  ended: Promise<unknown>,
-): Promise<void> {
-  const writer = stdin.getWriter();
+/** Tells the guard at the other end of a lifeline that there is nothing left to guard. */
+async function release(lifeline: WritableStream<Uint8Array>): Promise<void> {
+  const writer = lifeline.getWriter();
   try {
-    await writer.write(new TextEncoder().encode(input));
-    await ended;
-  } finally {
-    await writer.close().catch(() => {}); // the program is gone
-  }
+    await writer.write(new TextEncoder().encode("\n"));
+    await writer.close();
+  } catch { /* the guard is gone too */ }
 }
 
 async function text(stream: ReadableStream<Uint8Array>): Promise<string> {

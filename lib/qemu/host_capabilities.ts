@@ -5,6 +5,7 @@
 import type { HostAccess, RunOptions } from "./host_access.ts";
 import { ask, type Question } from "./host_qmp.ts";
 import type { MachineInfo, QemuCapabilities } from "./host_model.ts";
+import { together } from "./together.ts";
 
 /** Capabilities, and what the binary says it emulates. */
 export interface ProbedBinary {
@@ -58,8 +59,7 @@ const QUESTIONS = {
 /**
  * Asks the QEMU at `binary` everything that holds for all its machines.
  *
- * @throws {HostError} when it does not start or answer.
- * @throws {DeadlineError} when it does not answer in time.
+ * @throws {HostError} when it does not start, or not answer in time.
  */
 export async function probeBinary(
   access: HostAccess,
@@ -73,17 +73,18 @@ export async function probeBinary(
       arguments: { typename },
     };
   }
-  const help = async (option: string) => {
+  const help = async (option: string, signal: AbortSignal) => {
     // A QEMU without the option ends with an error and an empty list. It may also not start at
     // all; then the session says why.
-    const result = await access.run(binary, [option, "help"], options).catch(() => null);
+    const result = await access.run(binary, [option, "help"], { ...options, signal })
+      .catch(() => null);
     return result?.stdout ?? "";
   };
-  const [answers, spice, audiodev, display] = await Promise.all([
-    ask(access, binary, questions, options),
-    help("-spice"),
-    help("-audiodev"),
-    help("-display"),
+  const [answers, spice, audiodev, display] = await together(options.signal, (signal) => [
+    ask(access, binary, questions, { ...options, signal }),
+    help("-spice", signal),
+    help("-audiodev", signal),
+    help("-display", signal),
   ]);
   const { version, returned } = answers;
 

@@ -2,8 +2,8 @@
  * One question-and-answer session with a QEMU that runs nothing: all commands in one write, all
  * replies in one read.
  */
-import { HostError } from "../base/errors.ts";
-import { printable, quoted } from "../base/text.ts";
+import { DeadlineError, HostError } from "../base/errors.ts";
+import { quoted } from "../base/text.ts";
 import type { HostAccess, RunOptions } from "./host_access.ts";
 
 /** A QEMU that starts no guest and speaks QMP on its standard streams. */
@@ -74,12 +74,14 @@ export function parseAnswers<K extends string>(
   return version && { version, returned: returned as Record<K, unknown> };
 }
 
+const HINT = "Run it by hand to see what it lacks";
+
 /**
  * Asks the QEMU at `binary`.
  *
  * @param args More arguments, behind {@linkcode ASK_ARGUMENTS} or in their place.
- * @throws {HostError} when it does not start or gives no greeting.
- * @throws {DeadlineError} when it does not end in time.
+ * @throws {HostError} when it does not start, gives no greeting, or does not end in time.
+ * @throws the signal's reason when the caller's signal is aborted.
  */
 export async function ask<K extends string>(
   access: HostAccess,
@@ -93,11 +95,11 @@ export async function ask<K extends string>(
   try {
     result = await access.run(binary, [...args], { ...options, stdin: questionText(questions) });
   } catch (error) {
-    if (!(error instanceof Error) || !isStartFailure(error)) throw error;
-    throw new HostError(`${cannot}: it does not start, expected a QEMU system emulator`, {
-      cause: error,
-      hint: printable(error.message),
-    });
+    if (options.signal?.aborted) throw error;
+    const why = error instanceof DeadlineError
+      ? `no answer came within ${options.timeoutMs} ms`
+      : "it does not start";
+    throw new HostError(`${cannot}: ${why}, expected a QMP greeting`, { cause: error, hint: HINT });
   }
   const answers = parseAnswers(result.stdout, questions);
   if (answers === null) {
@@ -105,7 +107,7 @@ export async function ask<K extends string>(
     throw new HostError(
       `${cannot}: it ended with status ${result.code} and said ${quoted(last)}, ` +
         "expected a QMP greeting",
-      { hint: "Run it by hand to see what it lacks" },
+      { hint: HINT },
     );
   }
   return answers;
@@ -114,12 +116,4 @@ export async function ask<K extends string>(
 /** The last line with text in it. */
 export function lastLine(text: string): string | undefined {
   return text.split("\n").findLast((line) => line.trim() !== "")?.trim();
-}
-
-/** Whether the operating system refused to start a program. */
-function isStartFailure(error: Error): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    error instanceof Deno.errors.PermissionDenied ||
-    error instanceof TypeError ||
-    /os error \d+/.test(error.message);
 }
