@@ -35,6 +35,7 @@ export class ControlServer implements AsyncDisposable {
   readonly #methods: Record<string, ControlMethod>;
   readonly #peers = new Set<JsonLines>();
   readonly #accepting: Promise<void>;
+  #closed = false;
 
   private constructor(listener: Deno.Listener, methods: Record<string, ControlMethod>) {
     this.#listener = listener;
@@ -107,6 +108,8 @@ export class ControlServer implements AsyncDisposable {
 
   /** Stops listening, and closes every connection once what is queued on it is sent (200 ms at most). */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return await this.#accepting;
+    this.#closed = true;
     this.#listener.close();
     const sent = Promise.all([...this.#peers].map((lines) => lines.sent()));
     await withDeadline("the last words to clients", () => sent, { timeoutMs: 200 }).catch(() => {});
