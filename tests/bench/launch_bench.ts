@@ -11,7 +11,7 @@
  * clock, from just before the spawn to the line that says that the guest runs.
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { fromFileUrl, join } from "@std/path";
+import { dirname, fromFileUrl, join } from "@std/path";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const BUNDLE = "examples/hello.utm";
@@ -98,16 +98,18 @@ function readFloor(line: string): ReturnType<Contender["read"]> {
   return { marks: [["greeted", greeted], ["linked", linked], ["running", running]], done: true };
 }
 
-/** The command that `run` uses, with its sockets at paths. */
-async function printedCommand(): Promise<{ binary: string; argv: string[]; helpers: string[][] }> {
-  const args = ["run", "-A", "main.ts", "argv", BUNDLE, "--headless", "--serial", "off", "--json"];
+/** The command that `run` uses, with all of its sockets in `folder`. */
+async function printedCommand(folder: string): Promise<[binary: string, ...argv: string[]]> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
+    args: ["run", "-A", "main.ts", "argv", BUNDLE, "--json"],
     cwd: ROOT,
     stdin: "null",
   }).output();
   if (!success) throw new Error(`Cannot get the command: ${new TextDecoder().decode(stderr)}`);
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const { binary, argv } = JSON.parse(new TextDecoder().decode(stdout));
+  const socket = argv.map((arg: string) => /,addr=([^,]+)/.exec(arg)?.[1]).find(Boolean);
+  if (socket === undefined) throw new Error(`Cannot compare: ${binary} has no SPICE`);
+  return [binary, ...argv.map((arg: string) => arg.replaceAll(dirname(socket), folder))];
 }
 
 /** Runs a program to its end, or fails. */
@@ -158,10 +160,8 @@ if (import.meta.main) {
     throw new RangeError(`Cannot run ${args.rounds} rounds: expected a whole number of at least 1`);
   }
   await run(["make", "-s", "-C", "tests/rigs"]);
-  const { binary, argv, helpers } = await printedCommand();
-  for (const helper of helpers) await run(helper);
-
   const scratch = await Deno.makeTempDir({ prefix: "utmost-bench-" });
+  const qemu = await printedCommand(scratch);
   const empty = join(scratch, "empty.ts");
   await Deno.writeTextFile(empty, `console.log("here");\n`);
 
@@ -175,12 +175,12 @@ if (import.meta.main) {
     },
     {
       name: "floor: the same in C",
-      args: [join(ROOT, FLOOR), "--", binary, ...argv],
+      args: [join(ROOT, FLOOR), "--", ...qemu],
       read: readFloor,
     },
     {
       name: "floor: in C, without SPICE links",
-      args: [join(ROOT, FLOOR), "--no-links", "--", binary, ...argv],
+      args: [join(ROOT, FLOOR), "--no-links", "--", ...qemu],
       read: readFloor,
     },
     {
