@@ -155,37 +155,44 @@ export class ByteWriter {
 
   /** Writes an unsigned byte. */
   u8(value: number): void {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1); // may replace the view
+    this.#view.setUint8(at, value);
   }
 
   /** Writes two bytes, unsigned. */
   u16(value: number): void {
-    this.#view.setUint16(this.#grow(2), value, true);
+    const at = this.#grow(2); // may replace the view
+    this.#view.setUint16(at, value, true);
   }
 
   /** Writes four bytes, unsigned. */
   u32(value: number): void {
-    this.#view.setUint32(this.#grow(4), value, true);
+    const at = this.#grow(4); // may replace the view
+    this.#view.setUint32(at, value, true);
   }
 
   /** Writes eight bytes, unsigned. */
   u64(value: bigint): void {
-    this.#view.setBigUint64(this.#grow(8), value, true);
+    const at = this.#grow(8); // may replace the view
+    this.#view.setBigUint64(at, value, true);
   }
 
   /** Writes two bytes, signed. */
   i16(value: number): void {
-    this.#view.setInt16(this.#grow(2), value, true);
+    const at = this.#grow(2); // may replace the view
+    this.#view.setInt16(at, value, true);
   }
 
   /** Writes four bytes, signed. */
   i32(value: number): void {
-    this.#view.setInt32(this.#grow(4), value, true);
+    const at = this.#grow(4); // may replace the view
+    this.#view.setInt32(at, value, true);
   }
 
   /** Writes eight bytes, signed. */
   i64(value: bigint): void {
-    this.#view.setBigInt64(this.#grow(8), value, true);
+    const at = this.#grow(8); // may replace the view
+    this.#view.setBigInt64(at, value, true);
   }
 
   /** Writes bytes as they are. */

@@ -240,7 +240,9 @@ export class SpiceSession implements AsyncDisposable {
             `expected at most ${MAX_DISPLAYS}`,
         );
       }
-      await Promise.all(displays.map((id) => this.#openDisplay(signal, sessionId, id)));
+      const opening = displays.map((id) => this.#openDisplay(signal, sessionId, id));
+      this.#running.push(Promise.allSettled(opening)); // one may fail while others still open
+      await Promise.all(opening);
     }
     this.#stallTimer = setInterval(() => {
       for (const channel of this.#linked.values()) channel.endIfStalled(STALL_MS);

@@ -1,0 +1,107 @@
+import { assertEquals, assertLess, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { struct, u16 } from "../../lib/spice/codec.ts";
+import { encodeMessage, type MessageSink, MessageSplitter } from "../../lib/spice/framing.ts";
+import { framed, le } from "../fakes/spice_server.ts";
+
+/** Collects what a splitter delivers; wants at most `most` bytes of each body. */
+class Collector implements MessageSink {
+  readonly messages: { type: number; size: number; head: Uint8Array }[] = [];
+  readonly #most: number;
+
+  constructor(most = Infinity) {
+    this.#most = most;
+  }
+
+  wants(_type: number, _size: number): number {
+    return this.#most;
+  }
+
+  message(type: number, size: number, head: Uint8Array): void {
+    this.messages.push({ type, size, head: head.slice() });
+  }
+}
+
+const message = fc.record({
+  type: fc.integer({ min: 0, max: 0xffff }),
+  body: fc.uint8Array({ maxLength: 60 }),
+}, { noNullPrototype: true });
+
+Deno.test("MessageSplitter delivers the same messages however the stream is cut", () => {
+  fc.assert(fc.property(
+    fc.array(message, { maxLength: 12 }),
+    fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+    fc.integer({ min: 0, max: 70 }),
+    (messages, cuts, most) => {
+      const sink = new Collector(most);
+      const splitter = new MessageSplitter(sink);
+      const stream = Uint8Array.from(messages.flatMap(({ type, body }) => [...framed(type, body)]));
+      for (let at = 0, i = 0; at < stream.length; i++) {
+        const cut = cuts[i % cuts.length]!;
+        splitter.feed(stream.slice(at, at + cut));
+        at += cut;
+      }
+      assertEquals(
+        sink.messages,
+        messages.map(({ type, body }) => ({
+          type,
+          size: body.length,
+          head: body.slice(0, most),
+        })),
+      );
+      assertEquals(splitter.insideMessage, false);
+    },
+  ));
+});
+
+Deno.test("MessageSplitter.insideMessage is true from a header's first byte to a body's last", () => {
+  const splitter = new MessageSplitter(new Collector());
+  const bytes = framed(300, Uint8Array.of(1, 2, 3));
+  for (let i = 0; i < bytes.length; i++) {
+    assertEquals(splitter.insideMessage, i > 0);
+    splitter.feed(bytes.subarray(i, i + 1));
+  }
+  assertEquals(splitter.insideMessage, false);
+});
+
+Deno.test("MessageSplitter drops what is not wanted without collecting it", () => {
+  const sink = new Collector(4);
+  const splitter = new MessageSplitter(sink);
+  const size = 512 * 1024 * 1024;
+  const chunk = new Uint8Array(64 * 1024);
+  splitter.feed(le([2, 304], [4, size]));
+  const before = memory();
+  for (let sent = 0; sent < size; sent += chunk.length) splitter.feed(chunk);
+  assertLess(memory() - before, 16 * 1024 * 1024);
+  assertEquals(sink.messages, [{ type: 304, size, head: new Uint8Array(4) }]);
+});
+
+Deno.test("MessageSplitter allocates for bytes that came, not for those announced", () => {
+  const splitter = new MessageSplitter(new Collector());
+  const before = memory();
+  splitter.feed(le([2, 304], [4, 0xffff_ffff], [8, 0]));
+  assertLess(memory() - before, 16 * 1024 * 1024);
+  assertEquals(splitter.insideMessage, true);
+});
+
+function memory(): number {
+  const { heapUsed, external } = Deno.memoryUsage();
+  return heapUsed + external;
+}
+
+Deno.test("MessageSplitter lets a sink refuse a message by its header", () => {
+  const splitter = new MessageSplitter({
+    wants(type, size) {
+      throw new Error(`${type} of ${size}`);
+    },
+    message() {},
+  });
+  assertThrows(() => splitter.feed(framed(7, new Uint8Array(3))), Error, "7 of 3");
+});
+
+Deno.test("encodeMessage puts type and size before the body", () => {
+  assertEquals(
+    encodeMessage(0x0102, struct({ a: u16 }), { a: 0x0304 }).toHex(),
+    "0201" + "02000000" + "0403",
+  );
+});
