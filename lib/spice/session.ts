@@ -115,6 +115,7 @@ export class SpiceSession implements AsyncDisposable {
   /** Rejects when the session ends: what attaching waits for will not come then. */
   readonly #lost = Promise.withResolvers<never>();
   #isClosing = false;
+  #isDisposed = false;
   #waitingFor = "connection to the server";
   #stallTimer: ReturnType<typeof setInterval> | undefined;
   #offered: OfferedChannel[] = [];
@@ -244,6 +245,7 @@ export class SpiceSession implements AsyncDisposable {
       this.#running.push(Promise.allSettled(opening)); // one may fail while others still open
       await Promise.all(opening);
     }
+    if (this.#isClosing) return await this.#lost.promise;
     this.#stallTimer = setInterval(() => {
       for (const channel of this.#linked.values()) channel.endIfStalled(STALL_MS);
     }, STALL_MS);
@@ -306,11 +308,16 @@ export class SpiceSession implements AsyncDisposable {
     this.#linked.delete(name);
     const type = CHANNEL_TYPES[link.type] ?? name;
     this.#emit({ channel: type, id: link.id, state: "closed", reason: end.text });
-    this.#lost.reject(
-      end.error ??
-        new SpiceClosedError(`Cannot attach to SPICE at ${targetText(this.#target)}: ${end.text}`),
-    );
+    this.#lose(end);
     if (link.type === MAIN.type) await this.#endWith(end);
+  }
+
+  /** Ends attaching, if it is under way: a channel that it needs has ended. */
+  #lose(end: ChannelEnd): void {
+    const where = targetText(this.#target);
+    this.#lost.reject(
+      end.error ?? new SpiceClosedError(`Cannot attach to SPICE at ${where}: ${end.text}`),
+    );
   }
 
   /** Waits for something that a running channel will bring. */
@@ -343,6 +350,7 @@ export class SpiceSession implements AsyncDisposable {
   async #endWith(end: ChannelEnd): Promise<void> {
     if (this.#isClosing) return;
     this.#isClosing = true;
+    this.#lose(end);
     clearInterval(this.#stallTimer);
     for (const channel of this.#linked.values()) channel.close(end.text);
     for (const stream of this.#streams) stream.close();
@@ -364,6 +372,7 @@ export class SpiceSession implements AsyncDisposable {
     if (!("path" in this.#target)) return false;
     try {
       using stream = await connectStream(this.#target);
+      if (this.#isDisposed) return false;
       this.#streams.add(stream); // so that disposing does not wait for it
       let isAlive = false;
       const timer = setTimeout(() => {
@@ -381,6 +390,7 @@ export class SpiceSession implements AsyncDisposable {
 
   /** Ends the session at once; resolves when nothing of it is left. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isDisposed = true;
     await this.#endWith({ by: "client", text: "the client closed the session" });
     for (const stream of this.#streams) stream.close();
     while (this.#running.length > 0) await Promise.allSettled(this.#running.splice(0));

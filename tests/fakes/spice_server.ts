@@ -200,6 +200,7 @@ export class FakeSpiceServer implements AsyncDisposable {
   readonly #connections: FakeConnection[] = [];
   readonly #scripts: Promise<void>[] = [];
   readonly #accepting: Promise<void>;
+  #isClosed = false;
 
   private constructor(options: FakeServerOptions, dir: string | undefined) {
     this.#options = options;
@@ -249,6 +250,8 @@ export class FakeSpiceServer implements AsyncDisposable {
 
   /** Ends everything. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#listener.close();
     for (const connection of this.#connections) connection.close();
     await this.#accepting;
