@@ -132,6 +132,20 @@ export const COMMANDS = {
     },
     passthrough: true,
   },
+  inspect: {
+    words: "BUNDLE",
+    count: [1, 1],
+    help: "show the configuration and what it touches on this host",
+    options: COMMAND_OPTIONS,
+    passthrough: true,
+  },
+  trust: {
+    words: "BUNDLE",
+    count: [1, 1],
+    help: "remember what a bundle asks for, so that run needs no --allow",
+    options: {},
+  },
+  untrust: { words: "BUNDLE", count: [1, 1], help: "forget what trust remembered", options: {} },
   ps: { words: "", count: [0, 0], help: "list the running VMs", options: {} },
   status: { words: "VM", count: [1, 1], help: "show one running VM", options: {} },
   stop: {
@@ -201,10 +215,7 @@ export type CommandName = keyof typeof COMMANDS;
 
 /** Commands of the contract that this version does not have yet. */
 export const FUTURE_COMMANDS: readonly string[] = [
-  "inspect",
   "doctor",
-  "trust",
-  "untrust",
   "view",
   "suspend",
   "type",

@@ -14,6 +14,8 @@ import type {
   LaunchPlan,
   SocketPlan,
 } from "../qemu/launch_options.ts";
+import type { Grant } from "../utm/grants.ts";
+import { authorize } from "./authorize.ts";
 import { type PlacedState, placeState } from "./guest_state.ts";
 import { type Bundle, type ResolvedFiles, resolveFiles } from "../utm/bundle.ts";
 import type { Share } from "../utm/model.ts";
@@ -40,9 +42,19 @@ export interface PreparedLaunch {
   plan: LaunchPlan;
 }
 
+/** Options of {@linkcode prepare}. */
+export interface PrepareOptions {
+  /** A described host instead of this one. */
+  host?: Host;
+  /** What the bundle may do; without it nothing is refused. */
+  grants?: ReadonlySet<Grant>;
+  signal?: AbortSignal;
+}
+
 /**
  * Finds out what `request` makes of `bundle` on this host, or on `host` where it is given.
  *
+ * @throws {RefusedError} when the bundle asks for more than `grants` and trust let it do.
  * @throws {HostError} when the host has no QEMU for the guest's architecture.
  * @throws whatever resolving files, probing the host and building the command throw.
  */
@@ -50,7 +62,7 @@ export async function prepare(
   bundle: Bundle,
   request: LaunchRequest,
   sockets: SocketPlan,
-  options: { host?: Host; signal?: AbortSignal } = {},
+  options: PrepareOptions = {},
 ): Promise<PreparedLaunch> {
   const { config } = bundle;
   const { signal } = options;
@@ -67,7 +79,10 @@ export async function prepare(
     disposable: request.options.disposable,
     ...(request.share === undefined ? {} : { share: request.share }),
   });
-  const [host, resolved] = await Promise.all([probing, resolving]);
+  const authorizing = resolving.then((files) =>
+    options.grants === undefined ? undefined : authorize(bundle, files, options.grants, options)
+  );
+  const [host, resolved, granted] = await Promise.all([probing, resolving, authorizing]);
   if (host.qemu === null) {
     const binary = `qemu-system-${config.system.architecture}`;
     throw new HostError(`Cannot find QEMU: there is no ${binary}, expected it in PATH`, {
@@ -80,7 +95,10 @@ export async function prepare(
     stateFolder: places().state,
   });
   const { files } = state;
-  const plan = buildPlan(config, files, host, request.options, sockets);
+  const command = granted === undefined
+    ? request.options
+    : { ...request.options, allowNetwork: granted.has("network") };
+  const plan = buildPlan(config, files, host, command, sockets);
   if (request.options.strict) refuseSubstitutions(bundle, plan);
   return { request, bundle, files, state, host, plan };
 }

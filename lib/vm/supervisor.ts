@@ -87,7 +87,7 @@ export class Supervisor implements AsyncDisposable {
     const prepared = await prepare(bundle, request, {
       directory: directory.paths.directory,
       listener: "supervisor",
-    }, { signal });
+    }, { grants: options.grants, signal });
     options.onPrepared?.(prepared);
     for (const { key, from, to, why } of prepared.plan.substitutions) {
       log.emit({ event: "substitution", key, from, to, why });
