@@ -55,6 +55,9 @@ const ASK_TIMEOUT_MS = 5000;
 const TERM_TIMEOUT_MS = 1000; // UTM's own pause between SIGTERM and SIGKILL
 const KILL_TIMEOUT_MS = 10_000;
 
+/** What is read of a child's output between two turns of the event loop, in bytes. */
+const YIELD_BYTES = 256 * 1024;
+
 /** What it printed before its end is read until nothing came for this long, in milliseconds… */
 const DRAIN_QUIET_MS = 5;
 /** …and for no longer than this: a process that it left behind may hold the pipe, and print. */
@@ -284,8 +287,15 @@ class ChildOutput {
     reader: ReadableStreamDefaultReader<Uint8Array>,
     splitter: LineSplitter,
   ): Promise<void> {
+    let unyielded = 0;
     try {
       for (let read; !(read = await reader.read()).done;) {
+        // A read of a full pipe resolves without a turn of the event loop; a flood would hide the
+        // child's end, and every timer, for as long as it lasts.
+        if ((unyielded += read.value.length) >= YIELD_BYTES) {
+          unyielded = 0;
+          await pause(0);
+        }
         this.#lastRead = performance.now();
         splitter.write(read.value);
         this.#writeLog(read.value);
