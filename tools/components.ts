@@ -114,6 +114,11 @@ export const COMPONENTS: readonly Component[] = [
     linux: { present: ["make"], packages: [["make"]] },
   },
   {
+    what: "ps, with which tests look for what a dead supervisor leaves",
+    level: "all",
+    linux: { present: ["ps"], packages: [["procps"]] },
+  },
+  {
     what: "an assembler for x86",
     level: "all",
     linux: { present: ["x86_64-linux-gnu-as"], packages: [["binutils-x86-64-linux-gnu"]] },
