@@ -157,8 +157,7 @@ Deno.test("e2e: host: a probe that is killed leaves no QEMU behind", () =>
     await Deno.writeTextFile(binary, wrapper, { mode: 0o755 });
     const module = new URL("../../lib/qemu/host.ts", import.meta.url);
     const options = { architecture: "x86_64", qemu: folder, cacheDirectory: "/proc/none/utmost" };
-    const source = `import { findBinary } from "../../lib/qemu/host_binaries.ts";
-import { probeHost } from ${JSON.stringify(module)};\n` +
+    const source = `import { probeHost } from ${JSON.stringify(module)};\n` +
       `for (;;) await probeHost(${JSON.stringify(options)});\n`;
     const program = join(folder, "probe.ts");
     await Deno.writeTextFile(program, source);
