@@ -68,7 +68,9 @@ Deno.test("gone is aborted soon although a grandchild keeps the pipe open", asyn
 });
 
 Deno.test("gone is aborted soon although a grandchild floods the pipe", async () => {
-  await using child = sh("{ timeout 2 yes & } ; sleep 0.1; exit 1", { guard: "none" });
+  await using child = sh("timeout 5 yes & while :; do sleep 0.01; done", { guard: "none" });
+  while (child.outputTail.length < 200) await new Promise((resolve) => setTimeout(resolve, 5));
+  child.kill();
   assertLess(await aborted(child.gone), 1500);
   assertEquals(child.exit?.stderrTail.length, 200);
 });
