@@ -43,7 +43,7 @@ const GONE_GRACE_MS = 200;
 
 /** Options of one wait. */
 export interface QmpWaitOptions {
-  /** Milliseconds until it fails; {@linkcode DEFAULT_TIMEOUT_MS} when left out. */
+  /** Milliseconds until it fails, {@linkcode DEFAULT_TIMEOUT_MS} when left out; Infinity: never. */
   timeoutMs?: number;
   /** Ends the wait, by rejecting with the signal's reason. */
   signal?: AbortSignal;
@@ -224,7 +224,9 @@ export class QmpClient implements AsyncDisposable {
     };
     const onAbort = (): void => giveUp(signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
-    const timer = setTimeout(() => giveUp(new QmpTimeoutError(command, timeoutMs)), timeoutMs);
+    const timer = timeoutMs === Infinity
+      ? undefined
+      : setTimeout(() => giveUp(new QmpTimeoutError(command, timeoutMs)), timeoutMs);
     this.#writer.write(line).catch((cause) =>
       this.#lose(new QmpClosedError("Cannot write QMP: QEMU closed the connection", { cause }))
     );
