@@ -17,6 +17,7 @@
  * own and is a member of that group: as long as it lives, the system gives that number to no other
  * process or group.
  */
+import { fromFileUrl } from "@std/path";
 import { HostError } from "../base/errors.ts";
 import { existingFile, findInPath } from "./executable.ts";
 
@@ -107,9 +108,9 @@ function bestGuard(nativeHost: string | undefined): GuardKind {
 
 /** The program that `native` builds; a compiled utmost holds it as data, which cannot be run. */
 function builtNativeHost(): string | undefined {
-  if (Deno.build.standalone) return undefined;
+  if (Deno.build.standalone || !import.meta.url.startsWith("file:")) return undefined;
   return existingFile(
-    decodeURIComponent(new URL("../../native/build/utmost-qemu-host", import.meta.url).pathname),
+    fromFileUrl(new URL("../../native/build/utmost-qemu-host", import.meta.url)),
   );
 }
 
