@@ -4,11 +4,13 @@
  * ```text
  * QemuError (lib/base)        6
  * └── QemuExitError           the child ended, at whatever time
- *     └── QemuLaunchError     it ended before it was up
+ *     └── QemuLaunchError     it ended before it was up (14 where the host is to blame)
  * ```
  */
 import { QemuError, type UtmostErrorOptions } from "../base/errors.ts";
+import { ExitCode } from "../base/exit_code.ts";
 import { printable } from "../base/text.ts";
+import { knownCause } from "./known_causes.ts";
 
 /** How a child ended. */
 export interface QemuExit {
@@ -45,9 +47,10 @@ export class QemuExitError extends QemuError {
   }
 }
 
-/** A child ended before it was up. */
+/** A child ended before it was up. Its exit code is 14 where its words say that the host failed. */
 export class QemuLaunchError extends QemuExitError {
   override name = "QemuLaunchError";
+  override readonly exitCode: number;
 
   constructor(
     child: string,
@@ -55,7 +58,9 @@ export class QemuLaunchError extends QemuExitError {
     exit: QemuExit,
     options: UtmostErrorOptions = {},
   ) {
-    super(child, argv, exit, options);
+    const cause = knownCause(exit.stderrTail);
+    super(child, argv, exit, { ...cause && { hint: cause.hint }, ...options });
+    this.exitCode = cause?.exitCode ?? ExitCode.qemu;
     this.message = `Cannot start ${child}: it ${describeExit(exit)}${words(exit)}`;
   }
 }

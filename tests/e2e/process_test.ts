@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertLess } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { pause } from "../../lib/base/deadline.ts";
+import { pause, withDeadline } from "../../lib/base/deadline.ts";
 import { guardCommand, type GuardKind } from "../../lib/qemu/guard.ts";
 import { acceptQmp } from "../../lib/qmp/connect.ts";
 import { QemuLaunchError, QemuProcess } from "../../lib/qemu/process.ts";
@@ -37,6 +37,12 @@ async function leftovers(marker: string): Promise<string[]> {
     await pause(25);
   }
   return left;
+}
+
+/** The reason of `gone`, which must come within 20 s. */
+async function endOf(child: QemuProcess): Promise<unknown> {
+  await withDeadline("QEMU's end", () => child.exited, { timeoutMs: 20_000 });
+  return child.gone.reason;
 }
 
 /** Starts a supervisor and kills it `delayMs` after it began to spawn its child. */
@@ -103,8 +109,7 @@ for (const guard of GUARDS) {
       argv: ["-machine", "none", "-device", "no-such-device"],
       guard,
     });
-    await new Promise((resolve) => qemu.gone.addEventListener("abort", resolve));
-    const error = qemu.gone.reason;
+    const error = await endOf(qemu);
     assertInstanceOf(error, QemuLaunchError);
     assertEquals([error.exitCode, error.exit.code], [6, 1]);
     assert(error.message.includes("'no-such-device' is not a valid device model name"));
@@ -117,9 +122,45 @@ Deno.test("e2e: gone comes within 100 ms of QEMU's death", async () => {
   await pause(200);
   const start = performance.now();
   Deno.kill(qemu.pid, "SIGKILL");
-  await new Promise((resolve) => qemu.gone.addEventListener("abort", resolve));
+  await endOf(qemu);
   const ms = performance.now() - start;
   console.log(`gone after ${ms.toFixed(1)} ms (100)`);
   assertLess(ms, 500);
   assertEquals(qemu.exit?.signal, "SIGKILL");
+});
+
+Deno.test("e2e: a port that is taken ends QEMU with exit code 14 and a hint", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = taken.addr as Deno.NetAddr;
+  await using qemu = QemuProcess.spawn({
+    binary: QEMU[0]!,
+    argv: [...QEMU.slice(1), "-netdev", `user,id=net0,hostfwd=tcp:127.0.0.1:${port}-:22`],
+  });
+  const error = await endOf(qemu);
+  assertInstanceOf(error, QemuLaunchError);
+  assertEquals(error.exitCode, 14);
+  assert(error.hint?.includes("port"), error.message);
+});
+
+Deno.test("e2e: an image that another QEMU has open ends QEMU with exit code 14 and a hint", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "utmost-e2e-process-" });
+  try {
+    const image = `${folder}/disk.img`;
+    await Deno.writeFile(image, new Uint8Array(1 << 20));
+    const argv = [...QEMU.slice(1), "-drive", `if=virtio,format=raw,file=${image}`];
+    const path = `${folder}/qmp.sock`;
+    const listener = Deno.listen({ transport: "unix", path });
+    await using first = QemuProcess.spawn({
+      binary: QEMU[0]!,
+      argv: [...argv, "-qmp", `unix:${path}`],
+    });
+    await using _qmp = await acceptQmp(listener, { gone: first.gone, timeoutMs: 20_000 });
+    await using second = QemuProcess.spawn({ binary: QEMU[0]!, argv });
+    const error = await endOf(second);
+    assertInstanceOf(error, QemuLaunchError);
+    assertEquals(error.exitCode, 14);
+    assert(error.hint?.includes("image open"), error.message);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
