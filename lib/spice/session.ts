@@ -70,7 +70,10 @@ export interface SpiceEvent {
 
 /** Why a session ended. */
 export interface SpiceCloseReason extends ChannelEnd {
-  /** Whether the server still takes connections: then another client may have come in. */
+  /**
+   * Whether the server still takes connections: then another client may have come in. Only looked
+   * at on a Unix socket that the server closed; `false` otherwise.
+   */
   isServerAlive: boolean;
 }
 
@@ -98,7 +101,7 @@ export interface SpiceSessionOptions {
   onNotice?: (notice: SpiceNotice) => void;
 }
 
-/** What is opened by {@linkcode SpiceSession.#open}. */
+/** What a channel is linked and run with. */
 interface ChannelPlan {
   link: Omit<LinkRequest, "password" | "onWait">;
   options: Omit<ChannelOptions, "name" | "onNotice" | "onMigrate">;
@@ -306,10 +309,13 @@ export class SpiceSession implements AsyncDisposable {
   async #run(channel: SpiceChannel, name: string, link: { type: number; id: number }) {
     const end = await channel.run();
     this.#linked.delete(name);
-    const type = CHANNEL_TYPES[link.type] ?? name;
-    this.#emit({ channel: type, id: link.id, state: "closed", reason: end.text });
     this.#lose(end);
-    if (link.type === MAIN.type) await this.#endWith(end);
+    try {
+      const type = CHANNEL_TYPES[link.type] ?? name;
+      this.#emit({ channel: type, id: link.id, state: "closed", reason: end.text });
+    } finally {
+      if (link.type === MAIN.type) await this.#endWith(end);
+    }
   }
 
   /** Ends attaching, if it is under way: a channel that it needs has ended. */

@@ -14,10 +14,11 @@ import {
   SpiceChannel,
   type SpiceNotice,
 } from "../../lib/spice/channel.ts";
+import { SpiceError } from "../../lib/base/errors.ts";
 import { fixedBytes } from "../../lib/spice/codec.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "../../lib/spice/errors.ts";
 import { MAIN_MESSAGES } from "../../lib/spice/main_messages.ts";
-import { SpiceStream } from "../../lib/spice/transport.ts";
+import { type Connection, SpiceStream } from "../../lib/spice/transport.ts";
 import { FakeConnection, framed, join, le, socketPair } from "../fakes/spice_server.ts";
 
 /** A running channel and the server's end of it. */
@@ -339,4 +340,42 @@ Deno.test("a defect in a handler ends the channel and is kept", async () => {
   });
   await rig.server.send(102);
   assertEquals((await rig.end).error, defect);
+});
+
+/** A connection that delivers `chunks` and then ends; what is written to it is lost. */
+function recorded(chunks: Uint8Array[]): Connection {
+  return {
+    read(into) {
+      const chunk = chunks.shift();
+      if (!chunk) return Promise.resolve(null);
+      into.set(chunk);
+      return Promise.resolve(chunk.length);
+    },
+    write: (bytes) => Promise.resolve(bytes.length),
+    close() {},
+  };
+}
+
+Deno.test("any bytes end a channel with an error of ours or with the stream's end", async () => {
+  const handlers = { init() {}, channels_list() {}, mouse_mode() {}, name() {}, uuid() {} };
+  const type = fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 8, 103, 104, 105, 109, 113, 114, 999);
+  const body = fc.uint8Array({ maxLength: 120 });
+  const noise = fc.uint8Array({ maxLength: 40 });
+  const message = fc.tuple(type, body).map(([type, body]) => framed(type, body));
+  const chunk = fc.oneof({ weight: 9, arbitrary: message }, { weight: 1, arbitrary: noise })
+    .filter((bytes) => bytes.length > 0);
+  await fc.assert(
+    fc.asyncProperty(fc.array(chunk, { maxLength: 30 }), async (chunks) => {
+      const length = chunks.reduce((sum, { length }) => sum + length, 0);
+      const channel = new SpiceChannel(new SpiceStream(recorded(chunks)), {
+        name: "main",
+        routes: routes(MAIN_MESSAGES, handlers),
+        maxBytes: 64 * 1024,
+      });
+      const end = await channel.run();
+      if (end.by === "error") assertInstanceOf(end.error, SpiceError);
+      else assertEquals([end.by, channel.stats.bytes], ["server", length]);
+    }),
+    { numRuns: 500 },
+  );
 });
