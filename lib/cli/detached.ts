@@ -48,7 +48,6 @@ export async function runDetached(
     const { code } = await ended;
     const words = await Deno.readTextFile(log).catch(() => "");
     if (words !== "") progress.plain(words.trimEnd());
-    if (code === 0) await Deno.remove(log).catch(() => {});
     if (settings.json) console.log(JSON.stringify({ id, code, reason: words.trim() }));
     return code;
   } finally {
@@ -115,6 +114,7 @@ async function follow(
     } else if (method === "event") {
       const event = params as LoggedEvent;
       if (settings.events === "-") output.push(encoder.encode(`${JSON.stringify(event)}\n`));
+      if (event.event === "launch") progress.info(`${event.name} is ${event.id}`);
       if (event.event === "substitution") {
         progress.info(`${event.key}: ${event.from} → ${event.to}: ${event.why}`);
       }
@@ -135,6 +135,11 @@ async function follow(
   progress.waiting("");
   await output.flushed();
   return result;
+}
+
+/** Removes the log of a supervisor that ended well. */
+export async function removeLog(id: string): Promise<void> {
+  await Deno.remove(join(places().state, "logs", `${id}.log`)).catch(() => {});
 }
 
 /** Makes the log of a new supervisor, and removes those of long ago. */

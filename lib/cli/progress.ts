@@ -51,7 +51,9 @@ export class Progress implements Disposable {
 
   /** What to do next. */
   hint(text: string): void {
-    for (const line of text.split("\n")) this.plain(`  ${this.#paint("36", "hint:")} ${line}`);
+    const [first = "", ...more] = text.split("\n");
+    this.plain(`  ${this.#paint("36", "hint:")} ${first}`);
+    for (const line of more) this.plain(`        ${line}`);
   }
 
   /** A text as it is. */

@@ -96,7 +96,7 @@ function lastWords(pattern: string, serial: SerialPort, cause: unknown): ExpectE
     `Cannot find ${quoted(pattern)} on the serial port: the guest ended before it came`,
     {
       cause,
-      hint: tail === "" ? "Its serial port was silent." : `Its last words were: ${tail}`,
+      hint: tail === "" ? "Its serial port was silent." : `Its last words were:\n${tail}`,
     },
   );
 }

@@ -2,7 +2,7 @@
 import { newInstanceId } from "../../vm/runtime_dir.ts";
 import { checkInstanceId } from "../../vm/supervisor.ts";
 import type { Invocation } from "../args.ts";
-import { runDetached } from "../detached.ts";
+import { removeLog, runDetached } from "../detached.ts";
 import type { Progress } from "../progress.ts";
 import { runSettingsOf } from "../run_settings.ts";
 import { Session } from "../session.ts";
@@ -25,5 +25,6 @@ export async function supervise(invocation: Invocation, progress: Progress): Pro
   const [id = "", bundle = ""] = invocation.words;
   const settings = await runSettingsOf(invocation, bundle);
   const result = await new Session(settings, checkInstanceId(id), progress, false).run();
+  if (result.code === 0) await removeLog(id);
   return result.code;
 }
