@@ -11,7 +11,6 @@ import type { StopRung, VirtualMachine } from "../vm/machine.ts";
 import type { PreparedLaunch } from "../vm/prepare.ts";
 import { runSteps } from "../vm/steps.ts";
 import { Supervisor } from "../vm/supervisor.ts";
-import { saveArtifacts } from "./artifacts.ts";
 import { exitCodeOf, InterruptedError, printError, reasonOf } from "./exit.ts";
 import { OutputQueue } from "./output_queue.ts";
 import type { Progress } from "./progress.ts";
@@ -246,6 +245,7 @@ export class Session {
     const { artifacts } = this.#settings;
     if (artifacts === undefined) return;
     try {
+      const { saveArtifacts } = await import("./artifacts.ts");
       await saveArtifacts(artifacts, {
         events: this.#log.history(),
         ...(this.#prepared === undefined ? {} : { plan: this.#prepared.plan }),

@@ -1,12 +1,11 @@
 /** Probes the machine at hand: what a command line can be built for. */
 import { HostError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
-import { findFirmware } from "./firmware.ts";
 import { kvmObstacle, tryAccelerator } from "./host_accelerators.ts";
 import { type HostAccess, type RunOptions, systemAccess } from "./host_access.ts";
 import { findBinary, findProgram, type FoundBinary } from "./host_binaries.ts";
 import { cacheFile, programKey, qemuKey, readCache, writeCache } from "./host_cache.ts";
-import { probeBinary, type ProbedBinary, probeMachine } from "./host_capabilities.ts";
+import type { ProbedBinary } from "./host_capabilities.ts";
 import { DARWIN_CORE_KEYS, darwinCores, linuxCores } from "./host_cores.ts";
 import type { AcceleratorFinding, Host, QemuCapabilities } from "./host_model.ts";
 import { findAudio, findRenderNodes } from "./host_services.ts";
@@ -89,7 +88,8 @@ export async function probeHost(
     },
     qemu: qemu?.capabilities ?? null,
     firmware: options.firmware
-      ? findFirmware(access, architecture, qemu?.capabilities.binary).found
+      ? (await import("./firmware.ts"))
+        .findFirmware(access, architecture, qemu?.capabilities.binary).found
       : [],
     renderNodes: findRenderNodes(access),
     audio: findAudio(access),
@@ -112,9 +112,13 @@ async function probeQemu(
 
   const askMachine = machine !== undefined &&
     (cached === undefined || !Object.hasOwn(cached.machines, machine));
+  // Loaded where there is something to ask, which is once for each QEMU.
+  const ask = cached === undefined || askMachine
+    ? await import("./host_capabilities.ts")
+    : undefined;
   const [probed, properties] = await together(run.signal, (signal) => [
-    cached ?? probeBinary(access, binary.path, { ...run, signal }),
-    askMachine ? probeMachine(access, binary.path, machine, { ...run, signal }) : undefined,
+    cached ?? ask!.probeBinary(access, binary.path, { ...run, signal }),
+    askMachine ? ask!.probeMachine(access, binary.path, machine, { ...run, signal }) : undefined,
   ]);
   const stored: StoredBinary = cached ?? { ...probed, machines: {}, trials: {} };
   stored.capabilities.binary = binary.path; // a link to it may have been used the last time

@@ -3,7 +3,6 @@ import { places } from "../base/places.ts";
 import type { Grant } from "../utm/grants.ts";
 import { checkGrants, makePassport, riskyEntries } from "../utm/passport.ts";
 import type { Bundle, ResolvedFiles } from "../utm/bundle.ts";
-import { untrustedEntries } from "./trust.ts";
 
 /**
  * Makes the passport and lets the bundle pass if everything in it is granted or trusted.
@@ -20,6 +19,7 @@ export async function authorize(
   const passport = await makePassport(bundle, files, options);
   const asked = riskyEntries(passport).map(({ grant }) => grant);
   if (asked.every((grant) => grants.has(grant))) return grants;
+  const { untrustedEntries } = await import("./trust.ts");
   checkGrants({ entries: await untrustedEntries(places().state, bundle, passport) }, grants);
   return new Set([...grants, ...asked]);
 }

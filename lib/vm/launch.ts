@@ -11,8 +11,8 @@ import { HostError, QemuError, SpiceError } from "../base/errors.ts";
 import { SerialPort } from "../guest/serial.ts";
 import type { ControlSocket, Helper } from "../qemu/launch_options.ts";
 import { ChildProcess, QemuProcess } from "../qemu/process.ts";
-import { acceptQmp } from "../qmp/connect.ts";
-import { SpiceSession } from "../spice/session.ts";
+import type { acceptQmp } from "../qmp/connect.ts";
+import type { SpiceSession } from "../spice/session.ts";
 import type { EventLog } from "./events.ts";
 import { VirtualMachine, type VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
@@ -64,6 +64,8 @@ export async function launch(
   const process = stack.use(
     QemuProcess.spawn({ binary: plan.binary, argv: plan.argv }),
   );
+  // QEMU takes a while to come up: what speaks to it is loaded in the meantime.
+  const loading = loadClients(plan.spice !== undefined);
   vm.spawned(process);
   log.emit({
     event: "qemu",
@@ -78,8 +80,9 @@ export async function launch(
     ports.catch(() => {}); // told by the wait for QMP, or below
     const listener = accepting.find(({ socket }) => socket.kind === "qmp")?.listener;
     if (listener === undefined) throw new Error("the plan has no QMP socket");
+    const clients = await loading;
     const qmp = stack.use(
-      await acceptQmp(listener, {
+      await clients.acceptQmp(listener, {
         timeoutMs: GREETING_MS,
         signal,
         onEvent: (event) => vm.heard(event),
@@ -87,7 +90,9 @@ export async function launch(
     );
     vm.greeted(qmp);
     await ports;
-    if (plan.spice !== undefined) vm.attached(await attachSpice(plan.spice, log, signal, stack));
+    if (plan.spice !== undefined && clients.connectSpice !== undefined) {
+      vm.attached(await attachSpice(clients.connectSpice, plan.spice, log, signal, stack));
+    }
     await vm.resume(signal);
     process.confirmUp();
   } catch (error) {
@@ -140,13 +145,26 @@ async function acceptPorts(
   }));
 }
 
+type ConnectSpice = typeof SpiceSession.connect;
+
+async function loadClients(
+  spice: boolean,
+): Promise<{ acceptQmp: typeof acceptQmp; connectSpice?: ConnectSpice }> {
+  const loadingSpice = spice ? import("../spice/session.ts") : undefined;
+  const { acceptQmp } = await import("../qmp/connect.ts");
+  if (loadingSpice === undefined) return { acceptQmp };
+  const { SpiceSession } = await loadingSpice;
+  return { acceptQmp, connectSpice: (target, options) => SpiceSession.connect(target, options) };
+}
+
 async function attachSpice(
+  connect: ConnectSpice,
   path: string,
   log: EventLog,
   signal: AbortSignal,
   stack: AsyncDisposableStack,
 ): Promise<SpiceSession> {
-  const session = await SpiceSession.connect({ path }, {
+  const session = await connect({ path }, {
     timeoutMs: SPICE_MS,
     signal,
     onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),

@@ -2,7 +2,6 @@
 import { newInstanceId } from "../../vm/runtime_dir.ts";
 import { checkInstanceId } from "../../vm/supervisor.ts";
 import type { Invocation } from "../args.ts";
-import { removeLog, runDetached } from "../detached.ts";
 import type { Progress } from "../progress.ts";
 import { runSettingsOf } from "../run_settings.ts";
 import { Session } from "../session.ts";
@@ -13,6 +12,7 @@ export async function run(invocation: Invocation, progress: Progress): Promise<n
   const settings = await runSettingsOf(invocation, bundle);
   const id = newInstanceId();
   if (settings.detach || settings.then === "leave") {
+    const { runDetached } = await import("../detached.ts");
     return await runDetached(invocation, settings, id, progress);
   }
   const result = await new Session(settings, id, progress, true).run();
@@ -25,6 +25,6 @@ export async function supervise(invocation: Invocation, progress: Progress): Pro
   const [id = "", bundle = ""] = invocation.words;
   const settings = await runSettingsOf(invocation, bundle);
   const result = await new Session(settings, checkInstanceId(id), progress, false).run();
-  if (result.code === 0) await removeLog(id);
+  if (result.code === 0) await (await import("../detached.ts")).removeLog(id);
   return result.code;
 }
