@@ -1,0 +1,83 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { formatReport } from "../../lib/cli/commands/doctor.ts";
+import { type HostReport, reportHost } from "../../lib/qemu/host_report.ts";
+import { fakeHost, type FakeHostOptions, type FakeNode, PROGRAM } from "../fakes/host.ts";
+
+const recorded = (name: string) =>
+  Deno.readTextFileSync(new URL(`../fixtures/host/qemu72_${name}`, import.meta.url));
+
+/** A report on a fake host; the cache is in a place that cannot be written. */
+function report(options: FakeHostOptions, runtime = "/run/user/1000/utmost"): Promise<HostReport> {
+  const places = { runtime, state: "/s", cache: "/proc/none/utmost" };
+  return reportHost(fakeHost(options), { places });
+}
+
+/** The one finding whose text has `part`. */
+function finding({ findings }: HostReport, part: string) {
+  const found = findings.filter((it) => it.text.includes(part));
+  assertEquals(found.length, 1, `${part}: ${JSON.stringify(findings, null, 1)}`);
+  return found[0]!;
+}
+
+const QEMU: FakeHostOptions = {
+  env: { PATH: "/usr/bin", XDG_RUNTIME_DIR: "/run/user/1000" },
+  files: {
+    "/usr/bin/qemu-system-x86_64": PROGRAM,
+    "/usr/bin/qemu-system-ppc": PROGRAM,
+    "/usr/bin/swtpm": PROGRAM,
+    "/dev/dri/renderD128": { kind: "device" },
+    "/run/user/1000/utmost": { kind: "directory", mode: 0o700 },
+    "/usr/share/OVMF/OVMF_CODE_4M.fd": { bytes: 1 },
+    "/usr/share/OVMF/OVMF_VARS_4M.fd": { bytes: 1 },
+  },
+  run(command, args) {
+    if (command.endsWith("swtpm")) return { code: 0, stdout: "version 0.7.1", stderr: "" };
+    if (command.endsWith("ppc")) return { code: 1, stdout: "", stderr: "no libfoo\n" };
+    const stdout = args[0] === "-machine"
+      ? recorded("x86_64.qmp").replace('virtio-vga\\"', 'virtio-vga-gl\\"')
+      : recorded(`${args[0]?.slice(1)}_help.txt`);
+    return { code: 0, stdout, stderr: "" };
+  },
+};
+
+Deno.test("reportHost reports what is there, and a QEMU that does not work", async () => {
+  const result = await report(QEMU);
+  assertEquals(result.qemu.map((it) => [it.architecture, it.version, it.spice, it.spiceGl]), [
+    ["ppc", null, false, false],
+    ["x86_64", [7, 2, 22], true, true],
+  ]);
+  assertEquals(finding(result, "7.2.22 in /usr/bin: x86_64").status, "ok");
+  assertEquals(finding(result, "ppc: Cannot ask").status, "missing");
+  assertStringIncludes(finding(result, "ppc: Cannot ask").text, "no libfoo");
+  assertEquals(finding(result, "/usr/share/OVMF/OVMF_CODE_4M.fd").status, "ok");
+  assertStringIncludes(finding(result, "UEFI firmware for aarch64").hint ?? "", "qemu-efi-aarch64");
+  assertEquals(finding(result, "renderD128").topic, "GL");
+  assertEquals(finding(result, "swtpm 0.7 at /usr/bin/swtpm").status, "ok");
+  assertEquals(finding(result, "mode 0700").topic, "sockets");
+  assertEquals(finding(result, "tcg, not kvm: there is no /dev/kvm").topic, "accelerator");
+});
+
+Deno.test("reportHost gives a hint for everything that is missing", async () => {
+  const result = await report({ env: {} }, `/tmp/${"long/".repeat(20)}utmost`);
+  assertEquals(result.qemu, []);
+  const missing = result.findings.filter((it) => it.status === "missing");
+  assertEquals(missing.map((it) => it.topic), ["QEMU", "sockets"]);
+  for (const { hint, text } of missing) assert(hint !== undefined, text);
+  assertStringIncludes(finding(result, "there is no qemu-system-x86_64").hint ?? "", "Debian");
+  assertStringIncludes(finding(result, "render node").hint ?? "", "egl-headless");
+});
+
+Deno.test("formatReport is plain without colours, and lets no control character through", async () => {
+  const files: Record<string, FakeNode> = {
+    ...QEMU.files,
+    "/etc/qemu/firmware/\x1b[31m.json": "{",
+  };
+  const result = await report({ ...QEMU, files });
+  const plain = formatReport(result, false);
+  assert(!plain.includes("\x1b"));
+  assertStringIncludes(plain, "\nmissing  QEMU ");
+  assertStringIncludes(plain, "\nok       QEMU ");
+  const painted = formatReport(result, true);
+  assertStringIncludes(painted, "\x1b[32mok");
+  assert(!painted.includes("\x1b[31m.json"));
+});
