@@ -1,17 +1,17 @@
 /**
- * Makes the single binary `dist/utmost` with `deno compile`, and compares what it prints with what
- * the sources print.
+ * Makes the single binary `dist/utmost` (or `--output FILE`) with `deno compile`, and compares what
+ * it prints with what the sources print.
  *
  * `deno compile` needs denort, the runtime without the tools, of the same Deno version. Where it
  * cannot be had, there is no binary; what can be shown without it is shown all the same: that every
  * module resolves, and that the files which the binary carries get in.
  */
-import { fromFileUrl, join } from "@std/path";
-import { HostError, UtmostError } from "../lib/base/errors.ts";
+import { parseArgs } from "@std/cli/parse-args";
+import { dirname, fromFileUrl, join, resolve } from "@std/path";
+import { HostError, UsageError, UtmostError } from "../lib/base/errors.ts";
 import { ExitCode } from "../lib/base/exit_code.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
-const BINARY = join(ROOT, "dist/utmost");
 
 /** Runs of the binary that must print what the sources print: none of them needs QEMU. */
 const PROBES: readonly (readonly string[])[] = [
@@ -115,17 +115,17 @@ async function proveContents(): Promise<string[]> {
  *
  * @throws {UtmostError} They differ: the binary is a stub, Deno itself, or lacks something.
  */
-async function compare(): Promise<void> {
+async function compare(binary: string): Promise<void> {
   for (const args of PROBES) {
     const source = await run(Deno.execPath(), ["run", "-A", "main.ts", ...args]);
     if (!source.success || source.stdout === "") {
       const words = source.stderr.trim();
       throw new UtmostError(`Cannot compare: main.ts ${args[0]} failed: ${words}`, ExitCode.defect);
     }
-    const compiled = await run(BINARY, args);
+    const compiled = await run(binary, args);
     if (compiled.success && compiled.stdout === source.stdout) continue;
     throw new UtmostError(
-      `Cannot use the result: dist/utmost ${args[0]} printed "${compiled.stdout.trim()}", ` +
+      `Cannot use the result: ${binary} ${args[0]} printed "${compiled.stdout.trim()}", ` +
         `expected what the sources print, "${source.stdout.trim()}"`,
       ExitCode.defect,
       { hint: "Is DENORT_BIN set to something that is not denort?" },
@@ -133,7 +133,7 @@ async function compare(): Promise<void> {
   }
 }
 
-async function compile(): Promise<void> {
+async function compile(binary: string): Promise<void> {
   const native = await run("make", ["-s", "-C", "native"]);
   if (!native.success) {
     throw new HostError(`Cannot build native/: ${native.stderr.trim()}`, {
@@ -143,12 +143,12 @@ async function compile(): Promise<void> {
   const files = await proveContents();
   console.log(`compile: every module of main.ts resolves; embedded: ${files.join(", ")}`);
 
-  await Deno.remove(join(ROOT, "dist"), { recursive: true }).catch(() => {});
-  const { success, stderr } = await denoCompile(BINARY);
+  await Deno.mkdir(dirname(binary), { recursive: true });
+  const { success, stderr } = await denoCompile(binary);
   if (!success) {
     const { version } = Deno;
     throw new HostError(
-      `Cannot make dist/utmost: denort ${version.deno} is not to be had: ${innermost(stderr)}`,
+      `Cannot make ${binary}: denort ${version.deno} is not to be had: ${innermost(stderr)}`,
       {
         hint: `Let this machine reach https://dl.deno.land, or unpack ` +
           `release/v${version.deno}/denort-${Deno.build.target}.zip of that server ` +
@@ -157,18 +157,25 @@ async function compile(): Promise<void> {
     );
   }
   try {
-    await compare();
+    await compare(binary);
   } catch (error) {
-    await Deno.remove(BINARY);
+    await Deno.remove(binary);
     throw error;
   }
-  const { size } = await Deno.stat(BINARY);
-  console.log(`compile: dist/utmost, ${(size / 1e6).toFixed(1)} MB, prints what the sources print`);
+  const { size } = await Deno.stat(binary);
+  console.log(`compile: ${binary}, ${(size / 1e6).toFixed(1)} MB, prints what the sources print`);
 }
 
 if (import.meta.main) {
   try {
-    await compile();
+    const { output } = parseArgs(Deno.args, {
+      string: ["output"],
+      default: { output: join(ROOT, "dist/utmost") },
+      unknown: (arg) => {
+        throw new UsageError(`Cannot compile: unknown argument ${arg}, expected --output FILE`);
+      },
+    });
+    await compile(resolve(String(output)));
   } catch (error) {
     if (!(error instanceof UtmostError)) throw error;
     console.error(`compile: ${error.message}`);
