@@ -84,17 +84,18 @@ export async function launch(
     const qmp = stack.use(
       await clients.acceptQmp(listener, {
         timeoutMs: GREETING_MS,
-        signal,
+        signal: options.signal,
+        gone: process.gone,
         onEvent: (event) => vm.heard(event),
       }),
     );
+    process.confirmUp();
     vm.greeted(qmp);
     await ports;
     if (plan.spice !== undefined && clients.connectSpice !== undefined) {
       vm.attached(await attachSpice(clients.connectSpice, plan.spice, log, signal, stack));
     }
     await vm.resume(signal);
-    process.confirmUp();
   } catch (error) {
     if (process.gone.aborted && !options.signal.aborted) throw process.gone.reason;
     throw error;
