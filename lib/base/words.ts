@@ -14,13 +14,18 @@ export function splitWords(text: string): string[] {
   );
 }
 
-/** Writes one word so that a POSIX shell reads exactly it: as it is, or in single quotes. */
+/** Writes an argument so that a POSIX shell reads exactly it: as it is, or in single quotes. */
 export function quoteForShell(word: string): string {
-  if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) && !/^\w+=/.test(word)) return word;
+  // In front, `=` and `~` would mean something to some shell.
+  if (/^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word)) return word;
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Writes a command so that a POSIX shell runs exactly it. */
+/** Writes a command, program first, so that a POSIX shell runs exactly it. */
 export function commandForShell(words: readonly string[]): string {
-  return words.map(quoteForShell).join(" ");
+  return words.map((word, index) => {
+    const text = quoteForShell(word);
+    // A program with `=` in its name would be an assignment.
+    return index === 0 && text === word && word.includes("=") ? `'${word}'` : text;
+  }).join(" ");
 }

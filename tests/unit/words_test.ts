@@ -47,7 +47,7 @@ Deno.test("quoteForShell leaves plain words alone and quotes the rest", () => {
     ["$HOME", "'$HOME'"],
     ["~/x", "'~/x'"],
     ["=x", "'=x'"],
-    ["PATH=x", "'PATH=x'"],
+    ["if=none", "if=none"],
     ["ä", "'ä'"],
     ["a\nb", "'a\nb'"],
   ];
@@ -55,5 +55,6 @@ Deno.test("quoteForShell leaves plain words alone and quotes the rest", () => {
 });
 
 Deno.test("commandForShell joins words with spaces", () => {
-  assertEquals(commandForShell(["/bin/echo", "a b", "c"]), "/bin/echo 'a b' c");
+  assertEquals(commandForShell(["/bin/echo", "a b", "c=d"]), "/bin/echo 'a b' c=d");
+  assertEquals(commandForShell(["a=b", "a=b"]), "'a=b' a=b");
 });
