@@ -139,6 +139,14 @@ export const COMMANDS = {
     options: COMMAND_OPTIONS,
     passthrough: true,
   },
+  doctor: {
+    words: "",
+    count: [0, 0],
+    help: "show what this host offers",
+    options: {
+      qemu: { kind: "value", value: "PATH", help: "QEMU binary, or a folder with qemu-system-*" },
+    },
+  },
   trust: {
     words: "BUNDLE",
     count: [1, 1],
@@ -215,7 +223,6 @@ export type CommandName = keyof typeof COMMANDS;
 
 /** Commands of the contract that this version does not have yet. */
 export const FUTURE_COMMANDS: readonly string[] = [
-  "doctor",
   "view",
   "suspend",
   "type",

@@ -16,6 +16,7 @@ const LOADERS: Record<CommandName, () => Promise<Command>> = {
   inspect: async () => (await import("./commands/inspect.ts")).inspect,
   trust: async () => (await import("./commands/trust.ts")).trust,
   untrust: async () => (await import("./commands/trust.ts")).untrust,
+  doctor: async () => (await import("./commands/doctor.ts")).doctor,
   ps: async () => (await import("./commands/ps.ts")).ps,
   status: async () => (await import("./commands/ps.ts")).status,
   stop: async () => (await import("./commands/verbs.ts")).act,

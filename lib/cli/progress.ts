@@ -93,7 +93,11 @@ export function progressFor(flags: ReadonlySet<string>): Progress {
     quiet: flags.has("quiet"),
     verbose: flags.has("verbose"),
     terminal,
-    colors: terminal && !flags.has("no-color") && !Deno.env.get("NO_COLOR") &&
-      Deno.env.get("TERM") !== "dumb",
+    colors: terminal && wantsColors(flags),
   });
+}
+
+/** Whether flags and environment leave colours to a terminal. Source: https://no-color.org */
+export function wantsColors(flags: ReadonlySet<string>): boolean {
+  return !flags.has("no-color") && !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb";
 }

@@ -3,36 +3,25 @@ import { ExitCode } from "../../base/exit_code.ts";
 import { places } from "../../base/places.ts";
 import { printable } from "../../base/text.ts";
 import { systemAccess } from "../../qemu/host_access.ts";
+import { type Invocation, lastValue } from "../args.ts";
+import { wantsColors } from "../progress.ts";
 import { type HostReport, reportHost } from "../../qemu/host_report.ts";
 
-/** Options of {@linkcode doctor}. */
-export interface DoctorOptions {
-  /** One JSON document instead of lines. */
-  json: boolean;
-  /** `--qemu`. */
-  qemu?: string;
-  /** Whether to mark findings in colour: on a terminal only. */
-  colors?: boolean;
-  signal?: AbortSignal;
-}
-
 /**
- * Looks at this host and hands what it found to `out`, in one call.
+ * Looks at this host and prints what it found.
  *
  * @returns The exit code: 0, or 5 when no QEMU here can be used.
  * @throws {HostError} when the QEMU that was given cannot be used.
  */
-export async function doctor(
-  options: DoctorOptions,
-  out: (text: string) => void,
-): Promise<number> {
-  const { json, qemu, colors = false, signal } = options;
+export async function doctor(invocation: Invocation): Promise<number> {
+  const { flags } = invocation;
+  const qemu = lastValue(invocation, "qemu");
   const report = await reportHost(systemAccess(), {
     places: places(),
-    ...(qemu !== undefined && { qemu }),
-    ...(signal && { signal }),
+    ...(qemu === undefined ? {} : { qemu }),
   });
-  out(json ? JSON.stringify(report) : formatReport(report, colors));
+  const colors = Deno.stdout.isTerminal() && wantsColors(flags);
+  console.log(flags.has("json") ? JSON.stringify(report) : formatReport(report, colors));
   return report.qemu.some((it) => it.error === null) ? ExitCode.ok : ExitCode.host;
 }
 
