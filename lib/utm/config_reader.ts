@@ -33,7 +33,7 @@ export class ConfigReport {
   /** An error about the value of `key`: `what` says what is there and what was expected. */
   error(key: string, what: string, hint?: string): BundleError {
     return new BundleError(`Cannot read ${printable(key)}: ${what}`, {
-      hint: hint ?? `${printable(key)} is a key of ${printable(this.file)}`,
+      hint: hint ?? `Correct it in ${this.file}, or set it anew in UTM`,
     });
   }
 

@@ -50,7 +50,7 @@ export async function resolveImage(request: ImageRequest): Promise<ResolvedImage
       bundlePath === undefined ? UsageError : BundleError;
     return new kind(`Cannot use ${printable(key)}: ${what}`, hint === undefined ? {} : { hint });
   };
-  if (name === "" || name.includes("\0") || /^[./]*$/.test(name) && !name.startsWith("/dev/")) {
+  if (/^[./]*$/.test(name) || name.includes("\0")) {
     throw fail(`it is ${name === "" ? "empty" : quoted(name)}, expected the name of a file`);
   }
   const path = name.startsWith("/") ? name : `${folder}/${name}`;

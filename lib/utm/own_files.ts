@@ -1,5 +1,5 @@
 /** The files of a bundle that no key names: UEFI variables and TPM state. */
-import { dirname, join } from "@std/path";
+import { basename, dirname, join } from "@std/path";
 import { BundleError, HostError, HostFailure } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
 import type { Bundle, OutsideFile } from "./bundle.ts";
@@ -47,7 +47,7 @@ async function findOwn(
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw unusable(path, reason(error), error);
     try {
-      const realPath = join(await Deno.realPath(dirname(path)), "-");
+      const realPath = join(await Deno.realPath(dirname(path)), basename(path));
       return { realPath, bytes: 0, isFile: false };
     } catch {
       return undefined;
