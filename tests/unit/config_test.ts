@@ -364,7 +364,8 @@ Deno.test("parseConfig answers any change of a valid file with a model or a Bund
         const plist = new Map(await parsePlist(file, "config.plist"));
         for (const [at, value] of changes) {
           const all = paths(plist);
-          if (all.length > 0) change(plist, all[at % all.length]!, value);
+          // A copy: a later change may reach into it, and put it into itself.
+          if (all.length > 0) change(plist, all[at % all.length]!, structuredClone(value));
         }
         try {
           const { warnings } = await parse(plist);
