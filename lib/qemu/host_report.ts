@@ -279,10 +279,7 @@ function displayFindings({ host, qemu, renderNodes, nativeShim }: HostReport): F
       text: renderNodes.length > 0
         ? "no QEMU here draws with OpenGL through SPICE"
         : "there is no render node that this user may open: displays are drawn without OpenGL",
-      hint: host.os === "darwin"
-        ? "OpenGL through SPICE is in UTM's own QEMU only"
-        : "Add yourself to the group render. -display egl-headless is no way out: it copies each " +
-          "frame from the GPU to the CPU, through a socket, and to the GPU again",
+      hint: glHint(host.os, renderNodes),
     };
   const shim: Finding = {
     topic: "native shim",
@@ -290,6 +287,13 @@ function displayFindings({ host, qemu, renderNodes, nativeShim }: HostReport): F
     text: nativeShim.why,
   };
   return [spice, gl, shim];
+}
+
+function glHint(os: Host["os"], renderNodes: string[]): string {
+  if (os === "darwin") return "OpenGL through SPICE is in UTM's own QEMU only";
+  if (renderNodes.length > 0) return "Install QEMU's modules for SPICE, OpenGL and virtio-gpu";
+  return "Where /dev/dri has a render node, join its group (render). egl-headless is no way out: " +
+    "it copies each frame from the GPU to the CPU, through a socket, and to the GPU again";
 }
 
 function soundFinding({ audio }: HostReport): Finding {
