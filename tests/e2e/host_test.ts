@@ -183,6 +183,25 @@ Deno.test("e2e: host: a probe that is killed leaves no QEMU behind", () =>
     assertEquals(alive, []);
   }));
 
+Deno.test("e2e: host: doctor prints findings, and one JSON document", () =>
+  withFolder(async (folder) => {
+    const doctor = async (...args: string[]) => {
+      const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", new URL("../../main.ts", import.meta.url).pathname, "doctor", ...args],
+        env: { XDG_CACHE_HOME: folder },
+      }).output();
+      const decoder = new TextDecoder();
+      return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+    };
+    const text = await doctor();
+    assertEquals(text.code, 0, text.stderr);
+    assertStringIncludes(text.stdout, "ok       QEMU");
+    assert(!text.stdout.includes("\x1b"));
+    const report = JSON.parse((await doctor("--json")).stdout);
+    assert(report.qemu.some((it: { architecture: string }) => it.architecture === "x86_64"));
+    assertEquals((await doctor("--qemu", "/nonexistent")).code, 5);
+  }));
+
 /** Waits until more than `lines` starts are in the log. */
 async function started(log: string, lines: number): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
