@@ -155,6 +155,7 @@ Deno.test("e2e: host: a probe that is killed leaves no QEMU behind", () =>
     const binary = join(folder, "qemu-system-x86_64");
     const wrapper = `#!/bin/sh\necho $$ >> '${log}'\nexec qemu-system-x86_64 "$@"\n`;
     await Deno.writeTextFile(binary, wrapper, { mode: 0o755 });
+    const config = new URL("../../deno.json", import.meta.url).pathname; // it maps @std
     const module = new URL("../../lib/qemu/host.ts", import.meta.url);
     const options = { architecture: "x86_64", qemu: folder, cacheDirectory: "/proc/none/utmost" };
     const source = `import { probeHost } from ${JSON.stringify(module)};\n` +
@@ -163,7 +164,7 @@ Deno.test("e2e: host: a probe that is killed leaves no QEMU behind", () =>
     await Deno.writeTextFile(program, source);
     for (let round = 0; round < 10; round++) {
       const child = new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", program],
+        args: ["run", "-A", "--config", config, program],
         stdout: "null",
         stderr: "null",
       }).spawn();
@@ -209,6 +210,7 @@ async function started(log: string, lines: number): Promise<void> {
     if (text.split("\n").length - 1 > lines) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+  throw new Error(`Cannot see a QEMU start: ${log} has no more than ${lines} lines`);
 }
 
 /** Whether a process runs; one that has ended and waits to be reaped does not. */
