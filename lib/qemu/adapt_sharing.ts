@@ -132,7 +132,8 @@ function swtpm({ host, files, sockets }: Adapting, socket: string): Helper {
       "socket",
       "--tpm2",
       "--ctrl",
-      `type=unixio,path=${socket},terminate`,
+      `type=unixio,path=${socket}`,
+      "--terminate", // the same as a word of --ctrl is of 0.8 and later
       "--tpmstate",
       copied ? `dir=${folder}` : `backend-uri=file://${files.tpmState}`,
     ],
