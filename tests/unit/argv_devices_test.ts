@@ -1,8 +1,18 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { BundleError } from "../../lib/base/errors.ts";
+import { assumedQemu } from "../../lib/qemu/adapt_capabilities.ts";
 import { cleanName } from "../../lib/qemu/argv_identity.ts";
 import type { Serial } from "../../lib/utm/model.ts";
-import { built, config, type ConfigParts, display, drive, lines, serial } from "./argv_fixtures.ts";
+import {
+  built,
+  config,
+  type ConfigParts,
+  display,
+  drive,
+  lines,
+  mac,
+  serial,
+} from "./argv_fixtures.ts";
 
 const SPARC = { architecture: "sparc", target: "SS-5" };
 const Q800 = { architecture: "m68k", target: "q800" };
@@ -27,12 +37,21 @@ Deno.test("displayOptions", () => {
     "-device virtio-gpu-gl-pci,vgamem_mb=8,hostmem=256M,blob=true,venus=true",
   ]);
   assertEquals(displays({ system: SPARC, displays: [display("tcx", 8), display("cg3")] }), [
-    "-vga tcx,vgamem_mb=8",
+    "-vga tcx",
   ]);
   assertEquals(displays({ system: Q800, displays: [display("nubus-macfb")] }), []);
   assertEquals(displays({ system: MAC99, displays: [display("VGA", 16), display("ati")] }), [
     "-device VGA,vgamem_mb=16,edid=on",
     "-device ati",
+  ]);
+});
+
+Deno.test("displayOptions: UTM's QEMU gets video memory only where a device has it", () => {
+  const utm = mac("aarch64", { qemu: assumedQemu("x86_64") });
+  const vm = config({ displays: [display("virtio-vga-gl", 64), display("qxl-vga", 64)] });
+  assertEquals(lines(vm, "Display", { host: utm }), [
+    "-device virtio-vga-gl,hostmem=256M,blob=true,venus=true",
+    "-device qxl-vga,vgamem_mb=64",
   ]);
 });
 
