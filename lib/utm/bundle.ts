@@ -6,6 +6,7 @@ import { type ConfigWarning, parseConfig } from "./config.ts";
 import { isDenied, kindOf, reason, type ResolvedImage, resolveImage, suffixOf } from "./images.ts";
 import type { BundleFiles, Config, Drive, Medium, Share } from "./model.ts";
 import { ownFiles } from "./own_files.ts";
+import { ownShare } from "./own_share.ts";
 import { parsePlist } from "./plist.ts";
 import { MAX_PLIST_BYTES } from "./plist_value.ts";
 
@@ -165,6 +166,8 @@ export interface ResolvedFiles extends BundleFiles {
   images: (ResolvedImage | undefined)[];
   /** Files that the bundle itself names outside of it: absolute names, `..`, symbolic links. */
   outside: OutsideFile[];
+  /** The bundle itself names the directory in `share`. */
+  isShareOwn: boolean;
   warnings: ConfigWarning[];
 }
 
@@ -189,11 +192,13 @@ export async function resolveFiles(
   );
   refuseSharedImages(bundle.config.drives, images, disposable);
   const own = await ownFiles(bundle);
+  const share = options.share ?? await ownShare(bundle);
   return {
     bundle: bundle.path,
     media: images.map((image) => image && toMedium(image)),
     ...own.files,
-    ...(options.share === undefined ? {} : { share: options.share }),
+    ...(share === undefined ? {} : { share }),
+    isShareOwn: options.share === undefined && share !== undefined,
     images,
     outside: [
       ...images.flatMap((image, index) =>

@@ -254,7 +254,15 @@ function shareEntries(files: ResolvedFiles): PassportEntry[] {
   if (files.share === undefined) return [];
   const { path, readOnly } = files.share;
   const mode = readOnly ? "read" : "read and written";
-  return [{ key: "--share", kind: "share", what: `${path} (${mode} by the guest)` }];
+  const what = `${path} (${mode} by the guest)`;
+  if (!files.isShareOwn) return [{ key: "--share", kind: "share", what }];
+  return [{
+    key: "view.plist: SharedDirectoryPath",
+    kind: "share",
+    what,
+    risk: "the guest sees what is in that directory of this host",
+    grant: "share",
+  }];
 }
 
 function argumentEntries({ qemu }: Config): PassportEntry[] {

@@ -1,14 +1,10 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { BundleError, HostError, HostFailure, UsageError } from "../../lib/base/errors.ts";
 import { openBundle, resolveFiles } from "../../lib/utm/bundle.ts";
 import { ensureEfiVars } from "../../lib/utm/own_files.ts";
 import type { PlistValue } from "../../lib/utm/plist.ts";
-import { readViewHints } from "../../lib/utm/view_hints.ts";
 import { change, configPlist } from "../fakes/config_plist.ts";
 import { toXmlPlist } from "../fakes/xml_plist.ts";
-
-const FIXTURES = fromFileUrl(new URL("../fixtures/bundles/", import.meta.url));
 
 /** A bundle of its own, with the changes given by key path, that is removed at the end. */
 async function temporaryBundle(changes: Record<string, PlistValue | undefined> = {}) {
@@ -230,13 +226,27 @@ Deno.test("ensureEfiVars leaves nothing behind where it fails", async () => {
   assertEquals([...Deno.readDirSync(`${made.path}/Data`)].map(({ name }) => name), ["disk.img"]);
 });
 
-Deno.test("readViewHints takes paths of removable drives and no others", async () => {
-  const bundle = await openBundle(`${FIXTURES}legacy-v2.utm`);
-  assertEquals(await readViewHints(bundle), {
-    media: new Map([["1", "/Users/me/debian.iso"]]),
-    sharedDirectory: "/Users/me/Shared",
-  });
-  const without = await openBundle(`${FIXTURES}legacy-v1.utm`);
-  assertEquals(await readViewHints(without), { media: new Map() });
-  assert(bundle.config.dataFolder === "Images");
+Deno.test("resolveFiles finds the directory that an old bundle shared, if it is here", async () => {
+  await using made = await temporaryBundle();
+  const shared = `${made.root}/Shared`;
+  await Deno.mkdir(shared);
+  const old = new Map<string, PlistValue>([
+    ["ConfigurationVersion", 2],
+    ["Sharing", new Map<string, PlistValue>([["DirectorySharing", true]])],
+  ]);
+  await Deno.writeTextFile(`${made.path}/config.plist`, toXmlPlist(old));
+  const resolve = async (share?: { path: string; readOnly: boolean }) =>
+    await resolveFiles(await openBundle(made.path), share === undefined ? {} : { share });
+  assertEquals((await resolve()).share, undefined);
+  const view = new Map<string, PlistValue>([["SharedDirectoryPath", shared]]);
+  await Deno.writeTextFile(`${made.path}/view.plist`, toXmlPlist(view));
+  const found = await resolve();
+  assertEquals([found.share, found.isShareOwn], [{ path: shared, readOnly: false }, true]);
+  const given = await resolve({ path: made.root, readOnly: true });
+  assertEquals([given.share?.path, given.isShareOwn], [made.root, false]);
+  await Deno.writeTextFile(`${made.path}/view.plist`, "rubbish");
+  assertEquals((await resolve()).share, undefined);
+  await Deno.remove(shared);
+  await Deno.writeTextFile(`${made.path}/view.plist`, toXmlPlist(view));
+  assertEquals((await resolve()).share, undefined);
 });

@@ -35,6 +35,7 @@ const noFiles: ResolvedFiles = {
   tpmState: "/x.utm/Data/tpmdata",
   images: [],
   outside: [],
+  isShareOwn: false,
   warnings: [],
 };
 
@@ -163,6 +164,13 @@ Deno.test("an image or state file outside the bundle needs the grant external", 
     ["Drive[0].ImageName", "external"],
     ["QEMU.UEFIBoot", "external"],
   ]);
+});
+
+Deno.test("a directory that the bundle itself names needs the grant share", async () => {
+  const share = { path: "/home/me", readOnly: true };
+  assertEquals(await risks({}, { ...noFiles, share }), []);
+  const own = { ...noFiles, share, isShareOwn: true };
+  assertEquals(await risks({}, own), [["view.plist: SharedDirectoryPath", "share"]]);
 });
 
 Deno.test("checkGrants names the key, the risk and every missing --allow", async () => {
