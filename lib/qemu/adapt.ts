@@ -11,7 +11,7 @@ import {
   chooseAccelerator,
 } from "./adapt_accelerator.ts";
 import { busesOf } from "./adapt_buses.ts";
-import { assumedQemu, findMachine, hasDevice, qemuName } from "./adapt_capabilities.ts";
+import { assumedQemu, findMachine, hasDevice, hasSpice, qemuName } from "./adapt_capabilities.ts";
 import { type Adapting, isUsers, type Rewrite, substitute } from "./adapt_context.ts";
 import { adaptDisplays, chooseRenderNode } from "./adapt_display.ts";
 import { adaptDrives } from "./adapt_drives.ts";
@@ -112,7 +112,7 @@ export function adapt(machine: readonly QemuOption[], input: AdaptInput): Launch
     qemu,
     machine: found,
     buses: busesOf(architecture, found.fullName),
-    spice: qemu.everything ? host.os === "linux" : qemu.spiceOptions.length > 0,
+    spice: hasSpice(host, qemu),
     ...(renderNode === undefined ? {} : { renderNode }),
     substitutions: [],
   };

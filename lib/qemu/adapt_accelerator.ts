@@ -106,6 +106,11 @@ function defaultModel(model: string | undefined, at: Adapting): Choice {
   if (model === "Skylake-Client" && knowsModel("max", at)) {
     return ["max", "TCG lacks features of that model; max is what TCG has"];
   }
+  const arm = at.config.system.architecture === "arm" ||
+    at.config.system.architecture === "aarch64";
+  if (arm && !/^(virt|sbsa-ref)\b/.test(at.machine.name)) {
+    return [undefined, `the board ${at.machine.name} has a processor of its own`];
+  }
   return namedModel(model, at);
 }
 

@@ -11,6 +11,8 @@ export interface Buses {
   /** What virtio devices sit on; `none`: there is no place for them. */
   virtio: "pci" | "ccw" | "mmio" | "none";
   pci: boolean;
+  /** Virtio devices may also sit on transports of the board, besides PCI. */
+  mmio?: true;
   /** IDE buses, and how many drives each takes. */
   ide: { buses: number; units: number };
   /** How a bus called `usb-bus` comes about; `none`: not at all. */
@@ -49,7 +51,7 @@ const MACHINES: Readonly<Record<string, Buses>> = {
   "realview-eb-mpcore": { ...PCI, usb: "option" },
   versatileab: { ...PCI, usb: "option" },
   versatilepb: { ...PCI, usb: "option" },
-  virt: PCI,
+  virt: { ...PCI, mmio: true },
   "xlnx-versal-virt": { ...NOTHING, virtio: "mmio", usb: "option" },
   "xlnx-zcu102": { ...NOTHING, ide: { buses: 2, units: 1 }, usb: "option" },
   "vexpress-a9": { ...NOTHING, virtio: "mmio" },
@@ -93,6 +95,7 @@ export function busesOf(architecture: string, machine: string): Buses {
 /** The name of a virtio device on this machine, given any of its names; undefined: no place for it. */
 export function virtioOn(buses: Buses, name: string): string | undefined {
   const base = name.replace(/-(pci|ccw|device)$/, "");
+  if (buses.mmio && name.endsWith("-device")) return name;
   switch (buses.virtio) {
     case "pci":
       return `${base}-pci`;

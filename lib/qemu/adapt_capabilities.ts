@@ -1,7 +1,7 @@
 /** Questions about a QEMU's capabilities, answered the same for probed and described hosts. */
 import { HostError } from "../base/errors.ts";
 import { nearest, quoted } from "../base/text.ts";
-import type { MachineInfo, QemuCapabilities } from "./host_model.ts";
+import type { Host, MachineInfo, QemuCapabilities } from "./host_model.ts";
 
 /** Devices that only UTM's fork of QEMU has. Source: UTM's patches to QEMU 10.0. */
 const UTM_ONLY: ReadonlySet<string> = new Set([
@@ -73,6 +73,11 @@ export function offers(
   return qemu.everything === true || qemu[list].includes(name);
 }
 
+/** Whether a QEMU has a SPICE server; one that was not asked is taken for its system's usual one. */
+export function hasSpice(host: Pick<Host, "os">, qemu: QemuCapabilities): boolean {
+  return qemu.everything ? host.os === "linux" : qemu.spiceOptions.length > 0;
+}
+
 /** Whether a display adapter takes `vgamem_mb`. */
 export function takesVgaMemory(qemu: QemuCapabilities, device: string): boolean {
   return qemu.deviceProperties[device]?.includes("vgamem_mb") ?? VGAMEM_DEVICES.has(device);
@@ -93,7 +98,7 @@ export interface FoundMachine {
  * @throws {HostError} when there is nothing of that family.
  */
 export function findMachine(qemu: QemuCapabilities, name: string): FoundMachine {
-  const exact = qemu.machines[name];
+  const exact = Object.hasOwn(qemu.machines, name) ? qemu.machines[name] : undefined;
   if (exact) return { name, fullName: name, info: exact };
   const aliased = Object.entries(qemu.machines).find(([, info]) => info.alias === name);
   if (aliased) return { name, fullName: aliased[0], info: aliased[1] };

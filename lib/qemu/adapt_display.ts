@@ -2,7 +2,7 @@
 import { HostError } from "../base/errors.ts";
 import type { Config } from "../utm/model.ts";
 import { type Adapting, indexIn, substitute } from "./adapt_context.ts";
-import { hasDevice, offers, qemuName, takesVgaMemory } from "./adapt_capabilities.ts";
+import { hasDevice, hasSpice, offers, qemuName, takesVgaMemory } from "./adapt_capabilities.ts";
 import type { Host, QemuCapabilities } from "./host_model.ts";
 import type { CommandOptions } from "./launch_options.ts";
 import type { Property, QemuOption } from "./option.ts";
@@ -41,17 +41,17 @@ export function chooseRenderNode(
   if (options.gl === "off" || (options.gl === "auto" && !wanted)) return undefined;
   const node = options.renderNode ?? host.renderNodes[0];
   if (options.gl === "auto") {
-    return host.os === "linux" && qemu.spiceOptions.includes("gl") ? node : undefined;
+    return host.os === "linux" && offers(qemu, "spiceOptions", "gl") ? node : undefined;
   }
   const cannot = "Cannot bring GL scanouts through SPICE (--gl on)";
-  if (qemu.spiceOptions.length === 0) {
+  if (!hasSpice(host, qemu)) {
     throw new HostError(`${cannot}: ${qemuName(qemu)} has no SPICE, expected one with it`, {
       hint: host.os === "darwin"
         ? "Homebrew's QEMU has no SPICE; leave out --gl on"
         : "Install QEMU's SPICE modules (Debian: qemu-system-modules-spice), or leave out --gl on",
     });
   }
-  if (!qemu.spiceOptions.includes("gl")) {
+  if (!offers(qemu, "spiceOptions", "gl")) {
     throw new HostError(
       `${cannot}: the SPICE of ${qemuName(qemu)} has no gl, expected one with it`,
       {

@@ -8,7 +8,9 @@ import { property, type QemuOption } from "./option.ts";
 /** Controllers and devices of drives, on buses that are there. */
 export function adaptDrives(options: readonly QemuOption[], at: Adapting): QemuOption[] {
   let floppies = 0;
+  const empty = emptyDrives(options, at);
   return options.flatMap((option): QemuOption[] => {
+    if (empty.has(option.from)) return [];
     if (option.flag !== "-device" || indexIn("Drive", option) === undefined) return [option];
     const head = option.head ?? "";
     switch (head) {
@@ -34,6 +36,20 @@ export function adaptDrives(options: readonly QemuOption[], at: Adapting): QemuO
     if (name === undefined) throw noBus(option, "place for virtio devices", at);
     return [{ ...option, head: name }];
   });
+}
+
+/** The key paths of empty CD drives on VirtIO and NVMe, which have no removable media. */
+function emptyDrives(options: readonly QemuOption[], at: Adapting): Set<string> {
+  const empty = options.filter((option) => {
+    const index = indexIn("Drive", option);
+    return index !== undefined && option.flag === "-device" &&
+      /^(virtio-blk|nvme)/.test(option.head ?? "") && at.files.media[index] === undefined &&
+      at.config.drives[index]?.imageType === "CD";
+  });
+  for (const { from, head } of empty) {
+    substitute(at, from, head ?? "", "", "it is empty, and this interface has no empty drives");
+  }
+  return new Set(empty.map(({ from }) => from));
 }
 
 /**

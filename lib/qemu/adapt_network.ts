@@ -173,10 +173,11 @@ export function noUserNetwork({ protocol, hostPort, guestPort }: ExtraForward): 
 /** A network card that this QEMU and machine have. */
 function card(option: QemuOption, at: Adapting): QemuOption[] {
   if (option.flag !== "-device") return [option];
+  if (option.head === "sunhme" && at.machine.name === "sun4u") return [onBoard(option)];
   const { qemu, buses, config } = at;
   const { head = "", from } = option;
   const x86 = config.system.architecture === "x86_64" || config.system.architecture === "i386";
-  const virtio = virtioOn(buses, "virtio-net");
+  const virtio = virtioOn(buses, head.startsWith("virtio-net") ? head : "virtio-net");
   const nearest = [
     ...(virtio !== undefined ? [virtio] : []),
     ...(x86 ? ["e1000", "ne2k_isa"] : ["e1000"]),
@@ -184,7 +185,7 @@ function card(option: QemuOption, at: Adapting): QemuOption[] {
   let name: string | undefined = head;
   let why = "";
   if (head.startsWith("virtio-net") && head !== virtio) {
-    [name, why] = [virtio, "the machine has no PCI bus for it"];
+    [name, why] = [virtio, "the machine has no bus for it"];
   } else if (!hasDevice(qemu, head)) {
     // Windows and old systems on PCs bring a driver for e1000, everything else one for virtio.
     const order = x86 && buses.pci ? ["e1000", ...nearest] : nearest;
@@ -194,6 +195,12 @@ function card(option: QemuOption, at: Adapting): QemuOption[] {
   if (name === head) return [option];
   substitute(at, `${from}.Hardware`, head, name ?? "", why);
   return name === undefined ? [] : [{ ...option, head: name }];
+}
+
+/** The card that a sun4u board has, and that has no place but the board's own. */
+function onBoard({ head = "", properties = [], from }: QemuOption): QemuOption {
+  const own = properties.map(([key, value]) => [key === "mac" ? "macaddr" : key, value] as const);
+  return { flag: "-net", head: "nic", properties: [["model", head], ...own], from };
 }
 
 function isInside(address: string, { first, last }: Subnet): boolean {

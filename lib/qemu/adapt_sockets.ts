@@ -5,7 +5,7 @@
 import { UsageError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
 import { type Adapting, indexIn, substitute } from "./adapt_context.ts";
-import { isAtLeast } from "./adapt_capabilities.ts";
+import { isAtLeast, offers } from "./adapt_capabilities.ts";
 import type { ControlSocket } from "./launch_options.ts";
 import { type Property, property, type QemuOption, withProperty } from "./option.ts";
 
@@ -47,9 +47,7 @@ export function adaptStart(options: readonly QemuOption[], at: Adapting): QemuOp
       substitute(at, "-spice", "on", "", "this QEMU has no SPICE: the screen comes by QMP");
       return [];
     }
-    const known = (option.properties ?? []).filter(([key]) =>
-      at.qemu.everything || at.qemu.spiceOptions.length === 0 || at.qemu.spiceOptions.includes(key)
-    );
+    const known = (option.properties ?? []).filter(([key]) => offers(at.qemu, "spiceOptions", key));
     let result = withProperty({ ...option, properties: known }, "addr", socketPath(at, "spice"));
     if (property(result, "gl") !== undefined || at.renderNode !== undefined) {
       result = withProperty(result, "gl", at.renderNode === undefined ? "off" : "on");
