@@ -129,6 +129,11 @@ export const COMMANDS = {
     help: "print the QEMU command that run would use",
     options: {
       ...COMMAND_OPTIONS,
+      host: {
+        kind: "value",
+        value: "HOST",
+        help: "build for a described host instead of this one",
+      },
     },
     passthrough: true,
   },

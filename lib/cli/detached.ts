@@ -115,9 +115,7 @@ async function follow(
       const event = params as LoggedEvent;
       if (settings.events === "-") output.push(encoder.encode(`${JSON.stringify(event)}\n`));
       if (event.event === "launch") progress.info(`${event.name} is ${event.id}`);
-      if (event.event === "substitution") {
-        progress.info(`${event.key}: ${event.from} → ${event.to}: ${event.why}`);
-      }
+      if (event.event === "substitution") progress.substitution(event);
       if (event.event !== "state" || event.to !== "running") return;
       if (settings.detach) left.resolve(true);
       else if (settings.serial.to === "stdio" && !serial) {

@@ -34,6 +34,13 @@ export class Progress implements Disposable {
     if (!this.#options.quiet) this.plain(`utmost: ${text}`);
   }
 
+  /** What is not as the bundle says. */
+  substitution(
+    { key, from, to, why }: { key: string; from: string; to: string; why: string },
+  ): void {
+    this.info(`${key}: ${from} → ${to === "" ? "left out" : to}: ${why}`);
+  }
+
   /** Something that only `-v` shows. */
   detail(text: string): void {
     if (this.#options.verbose) this.plain(`utmost: ${text}`);

@@ -158,9 +158,9 @@ export class Session {
     this.#progress.info(
       `${machine}: QEMU ${version} ${bundle.config.system.architecture}, ${name}: ${why}`,
     );
-    for (const { key, from, to, why } of plan.substitutions) {
-      if (key === "QEMU.Hypervisor") continue; // said just above
-      this.#progress.info(`${key}: ${from} → ${to}: ${why}`);
+    for (const substitution of plan.substitutions) {
+      if (substitution.key === "QEMU.Hypervisor") continue; // said just above
+      this.#progress.substitution(substitution);
     }
     for (const forward of prepared.request.options.forwards) {
       const { protocol, hostAddress, hostPort, guestPort } = forward;

@@ -185,11 +185,16 @@ export async function resolveFiles(
   const { drives: inserted = new Map<string, string>(), disposable = false } = options;
   checkInserted(bundle.config.drives, inserted);
   if (options.share !== undefined) await checkShare(options.share);
-  const images = await Promise.all(
+  // All are waited for, so that no file is still being read when one of them fails.
+  const finding = await Promise.allSettled(
     bundle.config.drives.map((drive, index) =>
       findImage(bundle, drive, index, inserted, disposable)
     ),
   );
+  const images = finding.map((result) => {
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
+  });
   refuseSharedImages(bundle.config.drives, images, disposable);
   const own = await ownFiles(bundle);
   const share = options.share ?? await ownShare(bundle);

@@ -1,10 +1,11 @@
 /** `utmost argv`: the QEMU command that `run` would use, as shell text or JSON. */
 import { places } from "../../base/places.ts";
 import { commandForShell, quoteForShell } from "../../base/words.ts";
+import type { Host } from "../../qemu/host_model.ts";
 import { openBundle } from "../../utm/bundle.ts";
 import { prepare } from "../../vm/prepare.ts";
 import { instancePaths } from "../../vm/runtime_dir.ts";
-import type { Invocation } from "../args.ts";
+import { type Invocation, lastValue } from "../args.ts";
 import { requestOf } from "../run_settings.ts";
 import type { Progress } from "../progress.ts";
 
@@ -15,21 +16,41 @@ const ID = "utmost00";
 export async function argv(invocation: Invocation, progress: Progress): Promise<number> {
   const { words: [path = ""], flags } = invocation;
   const request = await requestOf(invocation);
-  const bundle = await openBundle(path);
+  const name = lastValue(invocation, "host");
+  // A configuration of UTM 1 to 3 may leave the hypervisor to the host's architecture.
+  const architecture = name === undefined ? undefined : /[^-]+$/.exec(name)?.[0];
+  const bundle = await openBundle(
+    path,
+    architecture === undefined ? {} : { hostArchitecture: architecture },
+  );
   for (const { key, message } of bundle.warnings) progress.warning(`${key}: ${message}`);
-  const { directory } = instancePaths(places().runtime, ID);
-  const { plan } = await prepare(bundle, request, { directory, listener: "qemu" });
+  const host = name === undefined
+    ? undefined
+    : await describeHost(name, bundle.config.system.architecture);
+  const directory = host === undefined
+    ? instancePaths(places().runtime, ID).directory
+    : `/tmp/utmost/${ID}`;
+  const { plan } = await prepare(
+    bundle,
+    request,
+    { directory, listener: "qemu" },
+    host === undefined ? {} : { host },
+  );
   const helpers = plan.helpers.map((helper) => helper.argv);
   if (flags.has("json")) {
     const { binary, argv, substitutions } = plan;
     console.log(JSON.stringify({ binary, argv, helpers, substitutions }));
     return 0;
   }
-  for (const { key, from, to, why } of plan.substitutions) {
-    progress.info(`${key}: ${from} → ${to}: ${why}`);
-  }
+  for (const substitution of plan.substitutions) progress.substitution(substitution);
   console.log(`mkdir -p -m 700 ${quoteForShell(directory)}`);
   for (const helper of helpers) console.log(`${commandForShell(helper)} &`);
   console.log(commandForShell([plan.binary, ...plan.argv]));
   return 0;
+}
+
+/** A described host; its module carries much data, so it is loaded only here. */
+async function describeHost(name: string, guest: string): Promise<Host> {
+  const { describedHost } = await import("../../qemu/described_hosts.ts");
+  return describedHost(name, guest);
 }
