@@ -2,7 +2,7 @@
 import { UsageError } from "../base/errors.ts";
 import { type Invocation, parseCommandLine } from "./args.ts";
 import type { CommandName } from "./command_table.ts";
-import { exitCodeOf, printError } from "./exit.ts";
+import { exitCodeOf, printError, reasonOf } from "./exit.ts";
 import { type Progress, progressFor } from "./progress.ts";
 
 /** What a command is made of: the exit code is its result. */
@@ -40,8 +40,9 @@ export async function main(args: readonly string[]): Promise<number> {
     invocation = parseCommandLine(args);
   } catch (error) {
     using progress = progressFor(new Set());
-    printError(error, progress);
-    return exitCodeOf(error);
+    const end = args.indexOf("--");
+    const own = end < 0 ? args : args.slice(0, end);
+    return fail(error, own.includes("--json"), progress);
   }
   using progress = progressFor(invocation.flags);
   const { flags, command } = invocation;
@@ -56,15 +57,17 @@ export async function main(args: readonly string[]): Promise<number> {
     const run = await LOADERS[command]();
     return await run(invocation, progress);
   } catch (error) {
-    if (flags.has("json")) {
-      const { exitCode: code = exitCodeOf(error), message, hint } = error as {
-        exitCode?: number;
-        message?: string;
-        hint?: string;
-      };
-      console.log(JSON.stringify({ error: { code, message: message ?? String(error), hint } }));
-    }
-    printError(error, progress);
-    return exitCodeOf(error);
+    return fail(error, flags.has("json"), progress);
   }
+}
+
+/** Prints an error, with `json` as a document on stdout, too; returns the exit code. */
+function fail(error: unknown, json: boolean, progress: Progress): number {
+  const code = exitCodeOf(error);
+  if (json) {
+    const { hint } = error as { hint?: string };
+    console.log(JSON.stringify({ error: { code, message: reasonOf(error), hint } }));
+  }
+  printError(error, progress);
+  return code;
 }
