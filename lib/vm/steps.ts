@@ -1,5 +1,12 @@
 /** The steps of a scripted run: wait for serial text, send to the serial port, save the screen. */
-import { ExpectError, GuestError, HostError, UsageError, UtmostError } from "../base/errors.ts";
+import {
+  ExpectError,
+  GuestError,
+  HostError,
+  HostFailure,
+  UsageError,
+  UtmostError,
+} from "../base/errors.ts";
 import { printable, quoted } from "../base/text.ts";
 import { withDeadline } from "../base/deadline.ts";
 import type { SerialPort } from "../guest/serial.ts";
@@ -110,11 +117,28 @@ function serialOf(vm: VirtualMachine, option: string): SerialPort {
   );
 }
 
-/** Saves the screen as PNG. @throws {HostError} where there is no display or QEMU cannot save it. */
+/**
+ * Saves the screen as PNG.
+ *
+ * @throws {HostFailure} when `path` cannot be written.
+ * @throws {HostError} where there is no display or QEMU cannot save it.
+ */
 export async function screenshot(vm: VirtualMachine, path: string): Promise<void> {
+  try {
+    // QEMU writes the file; opening it here tells a path that cannot be written from other failures.
+    (await Deno.open(path, { create: true, write: true })).close();
+  } catch (error) {
+    throw new HostFailure(
+      `Cannot save the screen to ${quoted(path)}: ${
+        error instanceof Error ? printable(error.message) : error
+      }`,
+      { cause: error, hint: "Give a file in a folder that can be written." },
+    );
+  }
   try {
     await vm.screendump(path);
   } catch (error) {
+    if ((await Deno.stat(path).catch(() => undefined))?.size === 0) await Deno.remove(path);
     if (!(error instanceof UtmostError)) throw error;
     throw new HostError(`Cannot save the screen to ${quoted(path)}: ${printable(error.message)}`, {
       cause: error,
