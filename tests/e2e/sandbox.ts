@@ -1,0 +1,310 @@
+/**
+ * A place of its own for one test: bundles to boot, folders for everything that the command line
+ * keeps, and the command line itself, run as a user does.
+ *
+ * Every process that a run starts has the sandbox's folder in its command line, so the sandbox sees
+ * what is left behind; disposing it fails when there is anything.
+ */
+import { fromFileUrl, join } from "@std/path";
+import { pause, retry } from "../../lib/base/deadline.ts";
+
+const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
+/** The smallest guest: it greets on its serial port, then does what it is told. */
+export const HELLO = fromFileUrl(new URL("../../examples/hello.utm", import.meta.url));
+
+/** One line of `--events`; which keys there are depends on `event`. */
+export type RunEvent = { t: number; event: string } & Record<string, unknown>;
+
+/** What came of a command. */
+export interface Outcome {
+  /** The exit code; -1 where a signal ended it. */
+  code: number;
+  stdout: string;
+  stderr: string;
+  /** From its start to its end, in milliseconds. */
+  ms: number;
+  /** When it ended, in milliseconds since the epoch. */
+  endedAt: number;
+}
+
+/** How a command is run. */
+export interface CommandSettings {
+  /** What it reads on stdin; nothing when left out. */
+  stdin?: string;
+  /** Variables on top of the sandbox's. */
+  env?: Record<string, string>;
+}
+
+/** A command that was started; await `outcome` in any case. */
+export interface Started {
+  pid: number;
+  outcome: Promise<Outcome>;
+  kill(signal: Deno.Signal): void;
+}
+
+/** A run with its events. */
+export interface StartedRun extends Started {
+  /** The events so far. */
+  events(): Promise<RunEvent[]>;
+  /** Waits for an event that has all of `keys`, 60 s at most. */
+  until(keys: Record<string, unknown>): Promise<RunEvent>;
+}
+
+/** A process as `ps` sees it. */
+export interface Process {
+  pid: number;
+  command: string;
+}
+
+/** What differs from `examples/hello.utm` in a bundle of a sandbox. */
+export interface BundleChanges {
+  name?: string;
+  /** `QEMU.AdditionalArguments`, beside pvpanic. */
+  additionalArguments?: readonly string[];
+  tpm?: boolean;
+  uefi?: boolean;
+  display?: string;
+  /** Adds a network card with user-mode networking. */
+  network?: boolean;
+  /** The disk is written to. */
+  writable?: boolean;
+}
+
+/** One test's place; everything in it is gone once it is disposed. */
+export class Sandbox implements AsyncDisposable {
+  /** Absolute path. */
+  readonly folder: string;
+  /** What the command line takes for the user's folders. */
+  readonly env: Readonly<Record<string, string>>;
+  #runs = 0;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.env = {
+      XDG_RUNTIME_DIR: join(folder, "run"),
+      XDG_STATE_HOME: join(folder, "state"),
+      XDG_CACHE_HOME: join(folder, "cache"),
+      NO_COLOR: "1",
+      UTMOST_QEMU: "",
+    };
+  }
+
+  /** Makes an empty one. */
+  static async create(): Promise<Sandbox> {
+    // Short, because Unix sockets lie in it; the real path, because bundles are known by theirs.
+    const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "utmost-e2e-" }));
+    await Deno.mkdir(join(folder, "run"), { mode: 0o700 });
+    return new Sandbox(folder);
+  }
+
+  /** A path inside. */
+  path(...names: string[]): string {
+    return join(this.folder, ...names);
+  }
+
+  /** Makes a bundle from `examples/hello.utm`, with a UUID of its own. */
+  async bundle(changes: BundleChanges = {}): Promise<string> {
+    const { name = "hello", additionalArguments = [] } = changes;
+    const bundle = this.path(`${name}.utm`);
+    await Deno.mkdir(join(bundle, "Data"), { recursive: true });
+    await Deno.copyFile(join(HELLO, "Data", "hello.img"), join(bundle, "Data", "hello.img"));
+    let config = await Deno.readTextFile(join(HELLO, "config.plist"));
+    const replace = (pattern: RegExp, text: string) => {
+      if (!pattern.test(config)) throw new Error(`hello.utm has no ${pattern}`);
+      config = config.replace(pattern, text);
+    };
+    replace(/(?<=<key>UUID<\/key>\s*<string>)[^<]*/, crypto.randomUUID().toUpperCase());
+    replace(/(?<=<key>Name<\/key>\s*<string>)[^<]*/, name);
+    const args = additionalArguments.map((text) => `<string>${text}</string>`);
+    replace(/(?<=<string>-device pvpanic<\/string>)/, args.join(""));
+    if (changes.tpm) replace(/(?<=<key>TPMDevice<\/key>\s*)<false\/>/, "<true/>");
+    if (changes.uefi) replace(/(?<=<key>UEFIBoot<\/key>\s*)<false\/>/, "<true/>");
+    if (changes.writable) replace(/(?<=<key>ReadOnly<\/key>\s*)<true\/>/, "<false/>");
+    if (changes.display) {
+      replace(/(?<=<key>Hardware<\/key>\s*<string>)virtio-vga/, changes.display);
+    }
+    if (changes.network) {
+      const card = {
+        Hardware: "virtio-net-pci",
+        MacAddress: "52:54:00:12:34:56",
+        Mode: "Emulated",
+      };
+      const keys = Object.entries(card).map(([key, value]) =>
+        `<key>${key}</key><string>${value}</string>`
+      );
+      replace(
+        /(?<=<key>Network<\/key>\s*)<array\/>/,
+        `<array><dict>${
+          keys.join("")
+        }<key>IsolateFromHost</key><false/><key>PortForward</key><array/></dict></array>`,
+      );
+    }
+    await Deno.writeTextFile(join(bundle, "config.plist"), config);
+    return bundle;
+  }
+
+  /**
+   * Makes a QEMU that can be probed like the real one, and runs shell lines instead of a guest.
+   *
+   * @returns Its path, for `--qemu`.
+   */
+  async fakeQemu(...lines: string[]): Promise<string> {
+    const path = this.path("qemu-system-x86_64");
+    const probe = 'case " $* " in *" -uuid "*) ;; *) exec qemu-system-x86_64 "$@" ;; esac';
+    await Deno.writeTextFile(path, ["#!/bin/sh", probe, ...lines].join("\n"), { mode: 0o755 });
+    return path;
+  }
+
+  /** Starts the command line with `args`. */
+  start(args: readonly string[], settings: CommandSettings = {}): Started {
+    const { stdin, env } = settings;
+    const start = performance.now();
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-prompt", MAIN, ...args],
+      stdin: stdin === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+      env: { ...this.env, ...env },
+    }).spawn();
+    const fed = stdin === undefined ? undefined : feed(child.stdin, stdin);
+    const ended = child.status.then(() => performance.now());
+    const outcome = Promise.all([child.output(), ended, fed]).then(([output, endMs]): Outcome => ({
+      code: output.signal === null ? output.code : -1,
+      stdout: new TextDecoder().decode(output.stdout),
+      stderr: new TextDecoder().decode(output.stderr),
+      ms: endMs - start,
+      endedAt: performance.timeOrigin + endMs,
+    }));
+    return { pid: child.pid, outcome, kill: (signal) => child.kill(signal) };
+  }
+
+  /** Runs the command line with `args` to its end. */
+  run(args: readonly string[], settings: CommandSettings = {}): Promise<Outcome> {
+    return this.start(args, settings).outcome;
+  }
+
+  /** Starts `utmost run` with `--events FILE`; options for QEMU may end `args`. */
+  startRun(args: readonly string[], settings: CommandSettings = {}): StartedRun {
+    const file = this.path(`events-${++this.#runs}.ndjson`);
+    const started = this.start(["run", "--events", file, ...args], settings);
+    let over = false;
+    void started.outcome.then(() => over = true);
+    const events = async () => parseEvents(await Deno.readTextFile(file).catch(() => ""));
+    return {
+      ...started,
+      events,
+      until: (keys) =>
+        retry(`the event ${JSON.stringify(keys)}`, async () => {
+          const last = over;
+          const found = (await events()).find((event) => matches(event, keys));
+          if (found !== undefined) return found;
+          if (last) throw new Error(`the run ended without the event ${JSON.stringify(keys)}`);
+          throw new Deno.errors.NotFound();
+        }, {
+          timeoutMs: 60_000,
+          maxMs: 10,
+          canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+        }),
+    };
+  }
+
+  /** Starts a detached run and returns its id, once the guest runs. */
+  async detach(bundle: string, ...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.run(["run", bundle, "--detach", ...args]);
+    if (code !== 0) throw new Error(`the detached run ended with ${code}: ${stderr}`);
+    return stdout.trim();
+  }
+
+  /** The one JSON document that a command prints. */
+  async json(args: readonly string[]): Promise<unknown> {
+    const { code, stdout, stderr } = await this.run([...args, "--json"]);
+    if (code !== 0) throw new Error(`${args.join(" ")} ended with ${code}: ${stderr}`);
+    return JSON.parse(stdout);
+  }
+
+  /** The processes that have this folder in their command line; zombies do not count. */
+  async processes(): Promise<Process[]> {
+    const { stdout } = await new Deno.Command("ps", {
+      args: ["-A", "-ww", "-o", "pid=,stat=,args="],
+    }).output();
+    return new TextDecoder().decode(stdout).split("\n").flatMap((line) => {
+      const [, pid, stat = "", command = ""] = /^\s*(\d+)\s+(\S+)\s+(.*)$/.exec(line) ?? [];
+      const ours = command.includes(this.folder) && !stat.startsWith("Z");
+      return ours ? [{ pid: Number(pid), command }] : [];
+    });
+  }
+
+  /** The processes that are still there after `ms`; returns as soon as there are none. */
+  async leftovers(ms = 2_000): Promise<Process[]> {
+    const end = performance.now() + ms;
+    for (;;) {
+      const left = await this.processes();
+      if (left.length === 0 || performance.now() > end) return left;
+      await pause(20);
+    }
+  }
+
+  /** The instance folders that are there. */
+  async instances(): Promise<string[]> {
+    const names: string[] = [];
+    try {
+      for await (const { name } of Deno.readDir(this.path("run", "utmost"))) names.push(name);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    return names;
+  }
+
+  /** Ends what is left and removes the folder. @throws when a process was left behind. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const left = await this.leftovers();
+    for (const { pid } of left) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // It has just ended.
+      }
+    }
+    await this.leftovers();
+    await Deno.remove(this.folder, { recursive: true });
+    if (left.length > 0) {
+      throw new Error(`left behind: ${left.map(({ command }) => command).join("\n")}`);
+    }
+  }
+}
+
+async function feed(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
+  const writer = stdin.getWriter();
+  try {
+    await writer.write(new TextEncoder().encode(text));
+    await writer.close();
+  } catch {
+    // It ended without reading all of it.
+  }
+}
+
+function matches(event: RunEvent, keys: Record<string, unknown>): boolean {
+  return Object.entries(keys).every(([key, value]) => event[key] === value);
+}
+
+/** The events in a file; a last line that is still being written does not count. */
+export function parseEvents(text: string): RunEvent[] {
+  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line) as RunEvent);
+}
+
+/** SHA-256 of every file below a folder, by its relative path. */
+export async function hashTree(folder: string): Promise<Record<string, string>> {
+  const hashes: Record<string, string> = {};
+  async function visit(relative: string): Promise<void> {
+    for await (const entry of Deno.readDir(join(folder, relative))) {
+      const path = relative === "" ? entry.name : `${relative}/${entry.name}`;
+      if (entry.isDirectory) await visit(path);
+      else {
+        const bytes = await Deno.readFile(join(folder, path));
+        hashes[path] = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+      }
+    }
+  }
+  await visit("");
+  return hashes;
+}
