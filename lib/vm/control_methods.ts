@@ -1,6 +1,7 @@
 /** The methods of a supervisor's control socket, and the shapes of their results. */
 import { NotRunningError, UsageError } from "../base/errors.ts";
 import type { SerialPort } from "../guest/serial.ts";
+import type { ExtraForward } from "../qemu/launch_options.ts";
 import type { ControlMethod, ControlPeer } from "./control.ts";
 import type { EventLog } from "./events.ts";
 import type { StopRung, VirtualMachine, VmIdentity } from "./machine.ts";
@@ -31,8 +32,11 @@ export interface VmStatus {
   channels: string[];
   /** How many built-in terminals there are. */
   terminals: number;
-  forwards: { protocol: string; hostAddress: string; hostPort: number; guestPort: number }[];
+  forwards: ExtraForward[];
 }
+
+/** The states of a launch that is under way. */
+const COMING_UP: readonly VmState[] = ["prepared", "spawned", "negotiated", "attached"];
 
 /** Serves the control socket of one VM, also while there is no VM yet. */
 export class VmMethods {
@@ -98,11 +102,11 @@ export class VmMethods {
   }
 
   async #stop(from: StopRung): Promise<unknown> {
-    if (this.#vm?.pid === undefined) {
-      this.#onStopRequest();
-      return { reason: "stopped" };
-    }
-    const { reason } = await this.#vm.stop(from);
+    const vm = this.#vm;
+    // A launch that is cut short has not failed: whoever waits for it is told.
+    if (vm === undefined || COMING_UP.includes(vm.state)) this.#onStopRequest();
+    if (vm?.pid === undefined) return { reason: "stopped" };
+    const { reason } = await vm.stop(from);
     return { reason };
   }
 

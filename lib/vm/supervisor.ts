@@ -34,7 +34,7 @@ export interface SupervisorOptions {
   onPrepared?: (prepared: PreparedLaunch) => void;
   /** Called as soon as the VM exists, before QEMU is started. */
   onMachine?: (vm: VirtualMachine) => void;
-  /** A client asked for the VM to be stopped before there was one. */
+  /** A client asked for the VM to be stopped before it was up. */
   onStopRequest: () => void;
 }
 
