@@ -7,12 +7,14 @@ import { places } from "../base/places.ts";
 import { pause } from "../base/deadline.ts";
 import { HostFailure, UtmostError } from "../base/errors.ts";
 import { ControlClient } from "../vm/control.ts";
+import type { VmStatus } from "../vm/control_methods.ts";
 import type { LoggedEvent } from "../vm/events.ts";
 import { instancePaths } from "../vm/runtime_dir.ts";
 import type { Invocation } from "./args.ts";
 import { OutputQueue } from "./output_queue.ts";
 import type { Progress } from "./progress.ts";
 import type { RunSettings } from "./run_settings.ts";
+import { formatForward } from "./values.ts";
 
 /** How many logs of earlier supervisors are kept. */
 const KEEP_LOGS = 20;
@@ -38,9 +40,10 @@ export async function runDetached(
   try {
     client = await connect(instancePaths(runtime, id).control, ended);
     if (client !== undefined && await follow(client, settings, progress)) {
-      if (settings.json) {
-        console.log(JSON.stringify(await client.call("status")));
-      } else if (settings.events !== "-" && settings.detach) console.log(id);
+      const status = await client.call("status") as VmStatus;
+      for (const forward of status.forwards) progress.info(`forward: ${formatForward(forward)}`);
+      if (settings.json) console.log(JSON.stringify(status));
+      else if (settings.events !== "-" && settings.detach) console.log(id);
       progress.info(`${id} goes on; utmost stop ${id} ends it`);
       child.unref();
       return 0;

@@ -16,6 +16,7 @@ import { OutputQueue } from "./output_queue.ts";
 import type { Progress } from "./progress.ts";
 import type { RunSettings } from "./run_settings.ts";
 import { type AttachedTerminal, attachTerminal, ESCAPE_HELP } from "./terminal.ts";
+import { formatForward } from "./values.ts";
 
 /** Signals that end a run: gracefully at first, at once when one comes again. */
 const SIGNALS: readonly (readonly [Deno.Signal, number])[] = [
@@ -163,8 +164,7 @@ export class Session {
       this.#progress.substitution(substitution);
     }
     for (const forward of prepared.request.options.forwards) {
-      const { protocol, hostAddress, hostPort, guestPort } = forward;
-      this.#progress.info(`forward: ${protocol} ${hostAddress}:${hostPort} → guest ${guestPort}`);
+      this.#progress.info(`forward: ${formatForward(forward)}`);
     }
     if (this.#settings.windowWanted) {
       this.#progress.info("this version has no window yet, so this run is headless");

@@ -82,6 +82,12 @@ export function parseForward(text: string): ForwardOption {
   return { protocol: protocol as "tcp" | "udp", hostAddress: address, hostPort, guestPort };
 }
 
+/** A port forward as people read it. */
+export function formatForward(forward: ForwardOption): string {
+  const { protocol, hostAddress, hostPort, guestPort } = forward;
+  return `${protocol} ${hostAddress}:${hostPort} → guest ${guestPort}`;
+}
+
 /** Parses `DIR[:ro]`. @throws {UsageError} */
 export function parseShare(text: string): { path: string; readOnly: boolean } {
   const readOnly = text.endsWith(":ro");

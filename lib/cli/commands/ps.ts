@@ -4,6 +4,7 @@ import { findVm, listVms } from "../../vm/find.ts";
 import type { VmStatus } from "../../vm/control_methods.ts";
 import type { Invocation } from "../args.ts";
 import { formatTable } from "../table.ts";
+import { formatForward } from "../values.ts";
 
 /** Lists the running VMs of this user. */
 export async function ps({ flags }: Invocation): Promise<number> {
@@ -32,10 +33,7 @@ export async function status({ words: [target = ""], flags }: Invocation): Promi
 }
 
 function describe(vm: VmStatus): string[][] {
-  const forwards = vm.forwards.map(({ protocol, hostAddress, hostPort, guestPort }) => [
-    "forward",
-    `${protocol} ${hostAddress}:${hostPort} → guest ${guestPort}`,
-  ]);
+  const forwards = vm.forwards.map((forward) => ["forward", formatForward(forward)]);
   return [
     ["id", vm.id],
     ["name", printable(vm.name)],
