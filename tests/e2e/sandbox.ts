@@ -78,7 +78,7 @@ export class Sandbox implements AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
   #runs = 0;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, denoDir: string) {
     this.folder = folder;
     this.env = {
       XDG_RUNTIME_DIR: join(folder, "run"),
@@ -86,6 +86,7 @@ export class Sandbox implements AsyncDisposable {
       XDG_CACHE_HOME: join(folder, "cache"),
       NO_COLOR: "1",
       UTMOST_QEMU: "",
+      DENO_DIR: denoDir, // else Deno would download its packages into our cache
     };
   }
 
@@ -94,7 +95,7 @@ export class Sandbox implements AsyncDisposable {
     // Short, because Unix sockets lie in it; the real path, because bundles are known by theirs.
     const folder = await Deno.realPath(await Deno.makeTempDir({ prefix: "utmost-e2e-" }));
     await Deno.mkdir(join(folder, "run"), { mode: 0o700 });
-    return new Sandbox(folder);
+    return new Sandbox(folder, await denoDir());
   }
 
   /** A path inside. */
@@ -271,6 +272,17 @@ export class Sandbox implements AsyncDisposable {
       throw new Error(`left behind: ${left.map(({ command }) => command).join("\n")}`);
     }
   }
+}
+
+let denoDirOnce: Promise<string> | undefined;
+
+/** Where Deno keeps packages. */
+function denoDir(): Promise<string> {
+  return denoDirOnce ??= (async () => {
+    const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] })
+      .output();
+    return (JSON.parse(new TextDecoder().decode(stdout)) as { denoDir: string }).denoDir;
+  })();
 }
 
 async function feed(stdin: WritableStream<Uint8Array>, text: string): Promise<void> {
