@@ -6,9 +6,12 @@
 import { dirname, join } from "@std/path";
 import { HostError, HostFailure, UtmostError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
-import type { LaunchPlan } from "../qemu/launch_options.ts";
+import type { Helper, LaunchPlan } from "../qemu/launch_options.ts";
 import type { Bundle, ResolvedFiles } from "../utm/bundle.ts";
 import { ensureEfiVars } from "../utm/own_files.ts";
+
+/** Where a helper has its state, and where it works on it. */
+type HelperState = NonNullable<Helper["state"]>;
 
 /** A file to be made as a copy, unless it is there. */
 export interface StateCopy {
@@ -78,6 +81,51 @@ export async function makeState(
     throw new HostFailure(
       `Cannot make the state of the guest: ${error instanceof Error ? error.message : error}`,
       { cause: error, hint: "With --disposable the bundle is not written." },
+    );
+  }
+}
+
+/**
+ * Copies the state of a helper that cannot work on the file itself, and returns what copies it back
+ * once the helper has ended. After a `kill -9` of this process the file is as it was before the run.
+ *
+ * @throws {HostFailure} when one of the files cannot be read or written.
+ */
+export async function lendState({ file, copy }: HelperState): Promise<AsyncDisposable> {
+  await atomically(copy, async (temporary) => {
+    await Deno.mkdir(dirname(copy), { recursive: true, mode: 0o700 });
+    // An empty file stands for a TPM that was never used; swtpm knows a missing one for that.
+    if ((await Deno.stat(file)).size === 0) return false;
+    await Deno.copyFile(file, temporary);
+    return true;
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      await atomically(file, async (temporary) => {
+        if (await Deno.stat(copy).catch(() => undefined) === undefined) return false;
+        await Deno.copyFile(copy, temporary);
+        return true;
+      });
+    },
+  };
+}
+
+/** Puts what `make` writes in the place of `path`, unless it returns false. */
+async function atomically(
+  path: string,
+  make: (temporary: string) => Promise<boolean>,
+): Promise<void> {
+  const temporary = `${path}.new`;
+  try {
+    if (!await make(temporary)) return;
+    await Deno.chmod(temporary, 0o600);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    throw new HostFailure(
+      `Cannot keep the state of the TPM in ${quoted(path)}: ${
+        error instanceof Error ? error.message : error
+      }`,
+      { cause: error },
     );
   }
 }

@@ -14,6 +14,7 @@ import { ChildProcess, QemuProcess } from "../qemu/process.ts";
 import type { acceptQmp } from "../qmp/connect.ts";
 import type { SpiceSession } from "../spice/session.ts";
 import type { EventLog } from "./events.ts";
+import { lendState } from "./guest_state.ts";
 import { VirtualMachine, type VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 
@@ -57,6 +58,7 @@ export async function launch(
   options.onMachine?.(vm);
 
   for (const helper of plan.helpers) {
+    if (helper.state !== undefined) stack.use(await lendState(helper.state));
     stack.use(await startHelper(helper, options.signal));
   }
   const accepting = plan.sockets.map((socket) => ({ socket, listener: listen(socket, stack) }));
