@@ -3,7 +3,7 @@
  * keeps, and the command line itself, run as a user does.
  *
  * Every process that a run starts has the sandbox's folder in its command line, so the sandbox sees
- * what is left behind; disposing it fails when there is anything.
+ * what is left behind.
  */
 import { fromFileUrl, join } from "@std/path";
 import { pause, retry } from "../../lib/base/deadline.ts";
@@ -70,8 +70,8 @@ export interface BundleChanges {
   writable?: boolean;
 }
 
-/** One test's place; everything in it is gone once it is disposed. */
-export class Sandbox implements AsyncDisposable {
+/** One test's place; everything in it is gone once it is closed. */
+export class Sandbox {
   /** Absolute path. */
   readonly folder: string;
   /** What the command line takes for the user's folders. */
@@ -216,6 +216,12 @@ export class Sandbox implements AsyncDisposable {
     return stdout.trim();
   }
 
+  /** Starts a run that is left at the guest's prompt, and returns its id. */
+  async boot(bundle: string, ...args: string[]): Promise<string> {
+    const leave = ["--expect", "hello> ", "--then", "leave", "--timeout", "60s"];
+    return (await this.json(["run", bundle, ...leave, ...args]) as { id: string }).id;
+  }
+
   /** The one JSON document that a command prints. */
   async json(args: readonly string[]): Promise<unknown> {
     const { code, stdout, stderr } = await this.run([...args, "--json"]);
@@ -256,8 +262,8 @@ export class Sandbox implements AsyncDisposable {
     return names;
   }
 
-  /** Ends what is left and removes the folder. @throws when a process was left behind. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends what is left, removes the folder, and returns what was left. */
+  async close(): Promise<Process[]> {
     const left = await this.leftovers();
     for (const { pid } of left) {
       try {
@@ -268,10 +274,27 @@ export class Sandbox implements AsyncDisposable {
     }
     await this.leftovers();
     await Deno.remove(this.folder, { recursive: true });
-    if (left.length > 0) {
-      throw new Error(`left behind: ${left.map(({ command }) => command).join("\n")}`);
-    }
+    return left;
   }
+}
+
+/**
+ * Makes a test that has a sandbox. It fails when a process is left behind, unless it has failed
+ * before.
+ */
+export function sandboxed(test: (sandbox: Sandbox) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const sandbox = await Sandbox.create();
+    try {
+      await test(sandbox);
+    } catch (error) {
+      await sandbox.close();
+      throw error;
+    }
+    const left = await sandbox.close();
+    if (left.length === 0) return;
+    throw new Error(`left behind:\n${left.map(({ command }) => command).join("\n")}`);
+  };
 }
 
 let denoDirOnce: Promise<string> | undefined;
