@@ -4,8 +4,12 @@
  * happens to the holder.
  */
 import { join } from "@std/path";
+import { pause } from "../base/deadline.ts";
 import { HostFailure, RunningError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
+
+/** How long a holder that has just come may take to write its name, in milliseconds. */
+const NAME_MS = 20;
 
 /** What a bundle is known by, whatever path leads to it. */
 export interface BundleKey {
@@ -67,6 +71,7 @@ async function runningError(
   bundle: BundleKey,
   options: { shared: boolean },
 ): Promise<RunningError> {
+  await pause(NAME_MS);
   const buffer = new Uint8Array(64);
   const count = await file.read(buffer) ?? 0;
   const holder = /^(\d+) ([0-9a-f]+)\n/.exec(new TextDecoder().decode(buffer.subarray(0, count)));
