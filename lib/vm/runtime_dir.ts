@@ -10,7 +10,7 @@ import { quoted } from "../base/text.ts";
 
 /** An id: 8 hex digits, a letter first, so that it is a valid VM name and never looks like a number. */
 const ID = /^[a-f][0-9a-f]{7}$/;
-/** A folder without its `pid` file is left alone for so long: it may be about to get one. */
+/** A folder whose `pid` file is missing or empty is left alone for so long: it may be just made. */
 const GRACE_MS = 10_000;
 
 /** Makes a new instance id. */
@@ -147,7 +147,9 @@ async function isAlive(paths: InstancePaths): Promise<boolean> {
   try {
     if (!await file.tryLock(true)) return true;
     // Ours for a moment: its supervisor is gone, unless it has not locked the file yet.
-    if ((await file.stat()).size > 0) await removeTree(paths.directory);
+    const { size, mtime } = await file.stat();
+    const ageMs = Date.now() - (mtime?.getTime() ?? Date.now());
+    if (size > 0 || ageMs > GRACE_MS) await removeTree(paths.directory);
     return false;
   } finally {
     file.close();

@@ -45,9 +45,12 @@ Deno.test("the folder of a dead supervisor is removed, that of a newborn one is 
     const dead = join(runtime, "dead0000");
     const newborn = join(runtime, "beefbeef");
     const old = join(runtime, "a0000000");
-    for (const path of [dead, newborn, old]) await Deno.mkdir(path);
+    const [unlocked, unnamed] = [join(runtime, "b0000000"), join(runtime, "c0000000")];
+    for (const path of [dead, newborn, old, unlocked, unnamed]) await Deno.mkdir(path);
     await Deno.writeTextFile(join(dead, "pid"), "1\n");
     await Deno.utime(old, new Date(0), new Date(0));
+    for (const path of [unlocked, unnamed]) await Deno.writeTextFile(join(path, "pid"), "");
+    await Deno.utime(join(unnamed, "pid"), new Date(0), new Date(0));
     await Deno.mkdir(join(runtime, "something-else"));
     assertEquals(await listInstances(runtime), []);
     assertEquals([await exists(dead), await exists(newborn), await exists(old)], [
@@ -55,6 +58,7 @@ Deno.test("the folder of a dead supervisor is removed, that of a newborn one is 
       true,
       false,
     ]);
+    assertEquals([await exists(unlocked), await exists(unnamed)], [true, false]);
     assert(await exists(join(runtime, "something-else")));
   });
 });
