@@ -48,9 +48,10 @@ export async function runDetached(
       child.unref();
       return 0;
     }
-    const { code } = await ended;
+    const { code, signal } = await ended;
     const words = await Deno.readTextFile(log).catch(() => "");
     if (words !== "") progress.plain(words.trimEnd());
+    if (signal !== null) progress.error(`Cannot go on: ${signal} ended the supervisor of ${id}`);
     if (settings.json) console.log(JSON.stringify({ id, code, reason: words.trim() }));
     return code;
   } finally {
