@@ -75,7 +75,9 @@ export class Sandbox {
   /** Absolute path. */
   readonly folder: string;
   /** What the command line takes for the user's folders. */
-  readonly env: Readonly<Record<string, string>>;
+  readonly env: Record<string, string>;
+  /** The program that is run. */
+  main = MAIN;
   #runs = 0;
 
   private constructor(folder: string, denoDir: string) {
@@ -156,12 +158,24 @@ export class Sandbox {
     return path;
   }
 
+  /** Runs a copy of the sources from now on, which has no native programs beside it. */
+  async withoutNative(): Promise<void> {
+    const root = fromFileUrl(new URL("../..", import.meta.url));
+    const copy = this.path("src");
+    const { success } = await new Deno.Command("sh", {
+      args: ["-c", 'mkdir "$1" && cp -R main.ts deno.json deno.lock lib "$1"', "sh", copy],
+      cwd: root,
+    }).output();
+    if (!success) throw new Error(`cannot copy the sources to ${copy}`);
+    this.main = join(copy, "main.ts");
+  }
+
   /** Starts the command line with `args`. */
   start(args: readonly string[], settings: CommandSettings = {}): Started {
     const { stdin, env } = settings;
     const start = performance.now();
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-prompt", MAIN, ...args],
+      args: ["run", "-A", "--no-prompt", this.main, ...args],
       stdin: stdin === undefined ? "null" : "piped",
       stdout: "piped",
       stderr: "piped",
@@ -279,11 +293,15 @@ export class Sandbox {
 }
 
 /**
- * Makes a test that has a sandbox. It fails when a process is left behind, unless it has failed
- * before.
+ * Registers a test that has a sandbox. It fails when a process is left behind, unless it has failed
+ * before, and after two minutes unless `options` say otherwise.
  */
-export function sandboxed(test: (sandbox: Sandbox) => Promise<void>): () => Promise<void> {
-  return async () => {
+export function sandboxTest(
+  name: string,
+  test: (sandbox: Sandbox) => Promise<void>,
+  options: { timeout?: number; ignore?: boolean } = {},
+): void {
+  Deno.test(name, { timeout: 120_000, ...options }, async () => {
     const sandbox = await Sandbox.create();
     try {
       await test(sandbox);
@@ -294,7 +312,7 @@ export function sandboxed(test: (sandbox: Sandbox) => Promise<void>): () => Prom
     const left = await sandbox.close();
     if (left.length === 0) return;
     throw new Error(`left behind:\n${left.map(({ command }) => command).join("\n")}`);
-  };
+  });
 }
 
 let denoDirOnce: Promise<string> | undefined;

@@ -1,7 +1,7 @@
 /** What can be done with a running VM from another process. */
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
-import { parseEvents, sandboxed } from "./sandbox.ts";
+import { parseEvents, sandboxTest } from "./sandbox.ts";
 
 /** The part of `status --json` in use. */
 interface Status {
@@ -16,9 +16,9 @@ interface Status {
   forwards: { hostAddress: string; hostPort: number; guestPort: number }[];
 }
 
-Deno.test(
+sandboxTest(
   "e2e: verbs: --detach prints the id, and the VM goes on until it is stopped",
-  sandboxed(async (sandbox) => {
+  async (sandbox) => {
     const bundle = await sandbox.bundle();
     const { code, stdout, stderr, ms } = await sandbox.run(["run", bundle, "--detach"]);
     assertEquals(code, 0, stderr);
@@ -42,80 +42,71 @@ Deno.test(
     assertEquals(await sandbox.json(["ps"]), []);
     assertEquals(await sandbox.leftovers(), []);
     assertEquals(await sandbox.instances(), []);
-  }),
+  },
 );
 
-Deno.test(
-  "e2e: verbs: pause, resume and reset, each as JSON",
-  sandboxed(async (sandbox) => {
-    const bundle = await sandbox.bundle();
-    const id = await sandbox.detach(bundle);
-    const state = async () => (await sandbox.json(["status", id]) as Status).state;
-    const qmpState = async () =>
-      (await sandbox.json(["qmp", id, "query-status"]) as Status & {
-        status: string;
-      }).status;
+sandboxTest("e2e: verbs: pause, resume and reset, each as JSON", async (sandbox) => {
+  const bundle = await sandbox.bundle();
+  const id = await sandbox.detach(bundle);
+  const state = async () => (await sandbox.json(["status", id]) as Status).state;
+  const qmpState = async () =>
+    (await sandbox.json(["qmp", id, "query-status"]) as Status & {
+      status: string;
+    }).status;
 
-    assertEquals(await sandbox.json(["pause", id]), { id, done: "pause" });
-    assertEquals([await state(), await qmpState()], ["paused", "paused"]);
-    assertEquals(await sandbox.json(["pause", id]), { id, done: "pause" }, "twice is once");
-    assertEquals(await sandbox.json(["resume", id]), { id, done: "resume" });
-    assertEquals([await state(), await qmpState()], ["running", "running"]);
-    assertEquals(await sandbox.json(["resume", id]), { id, done: "resume" }, "twice is once");
-    assertEquals(await sandbox.json(["qmp", id, '{"execute": "stop"}']), {});
-    assertEquals(await state(), "paused", "what goes past us is seen");
-    assertEquals(await sandbox.json(["qmp", id, '{"execute": "cont"}']), {});
-    assertEquals(await sandbox.json(["reset", id]), { id, done: "reset" });
-    assertEquals(await state(), "running");
+  assertEquals(await sandbox.json(["pause", id]), { id, done: "pause" });
+  assertEquals([await state(), await qmpState()], ["paused", "paused"]);
+  assertEquals(await sandbox.json(["pause", id]), { id, done: "pause" }, "twice is once");
+  assertEquals(await sandbox.json(["resume", id]), { id, done: "resume" });
+  assertEquals([await state(), await qmpState()], ["running", "running"]);
+  assertEquals(await sandbox.json(["resume", id]), { id, done: "resume" }, "twice is once");
+  assertEquals(await sandbox.json(["qmp", id, '{"execute": "stop"}']), {});
+  assertEquals(await state(), "paused", "what goes past us is seen");
+  assertEquals(await sandbox.json(["qmp", id, '{"execute": "cont"}']), {});
+  assertEquals(await sandbox.json(["reset", id]), { id, done: "reset" });
+  assertEquals(await state(), "running");
 
-    const log = await sandbox.json(["log", id]) as { events: { event: string; name?: string }[] };
-    assert(log.events.some(({ name }) => name === "RESET"));
-    assertStringIncludes((await sandbox.run(["log", id])).stdout, '"RESET"');
-    assertEquals(await sandbox.json(["stop", id, "--kill"]), { id, done: "stop" });
-  }),
-);
+  const log = await sandbox.json(["log", id]) as { events: { event: string; name?: string }[] };
+  assert(log.events.some(({ name }) => name === "RESET"));
+  assertStringIncludes((await sandbox.run(["log", id])).stdout, '"RESET"');
+  assertEquals(await sandbox.json(["stop", id, "--kill"]), { id, done: "stop" });
+});
 
-Deno.test(
+sandboxTest(
   "e2e: verbs: stop of a paused VM does not wait for its power button",
-  sandboxed(async (sandbox) => {
+  async (sandbox) => {
     const id = await sandbox.boot(await sandbox.bundle());
     await sandbox.run(["pause", id]);
     const { code, ms } = await sandbox.run(["stop", id]);
     assertEquals(code, 0);
     assertLess(ms, 5_000);
-  }),
+  },
 );
 
-Deno.test(
-  "e2e: verbs: send and console reach the serial port",
-  sandboxed(async (sandbox) => {
-    const id = await sandbox.boot(await sandbox.bundle());
-    assertEquals(await sandbox.json(["send", id, "one\\n"]), { id, done: "send" });
-    const console = await sandbox.run(["console", id], { stdin: "two\npoweroff\n" });
-    assertEquals(console.code, 0, console.stderr);
-    for (const text of ["echo: one", "echo: two", "utmost: powering off"]) {
-      assertStringIncludes(console.stdout, text);
-    }
-    assertEquals(await sandbox.json(["ps"]), []);
-  }),
-);
+sandboxTest("e2e: verbs: send and console reach the serial port", async (sandbox) => {
+  const id = await sandbox.boot(await sandbox.bundle());
+  assertEquals(await sandbox.json(["send", id, "one\\n"]), { id, done: "send" });
+  const console = await sandbox.run(["console", id], { stdin: "two\npoweroff\n" });
+  assertEquals(console.code, 0, console.stderr);
+  for (const text of ["echo: one", "echo: two", "utmost: powering off"]) {
+    assertStringIncludes(console.stdout, text);
+  }
+  assertEquals(await sandbox.json(["ps"]), []);
+});
 
-Deno.test(
-  "e2e: verbs: screenshot is a PNG of the screen",
-  sandboxed(async (sandbox) => {
-    const id = await sandbox.boot(await sandbox.bundle());
-    const path = sandbox.path("screen.png");
-    assertEquals(await sandbox.json(["screenshot", id, path]), { id, done: "screenshot", path });
-    const bytes = await Deno.readFile(path);
-    assertEquals(bytes.slice(0, 8).toHex(), "89504e470d0a1a0a");
-    assert(bytes.length > 500, `${bytes.length} bytes`);
-    await sandbox.run(["stop", "--kill", id]);
-  }),
-);
+sandboxTest("e2e: verbs: screenshot is a PNG of the screen", async (sandbox) => {
+  const id = await sandbox.boot(await sandbox.bundle());
+  const path = sandbox.path("screen.png");
+  assertEquals(await sandbox.json(["screenshot", id, path]), { id, done: "screenshot", path });
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes.slice(0, 8).toHex(), "89504e470d0a1a0a");
+  assert(bytes.length > 500, `${bytes.length} bytes`);
+  await sandbox.run(["stop", "--kill", id]);
+});
 
-Deno.test(
+sandboxTest(
   "e2e: verbs: two disposable runs side by side, told apart by their ids",
-  sandboxed(async (sandbox) => {
+  async (sandbox) => {
     const bundle = await sandbox.bundle();
     const [one, two] = [
       await sandbox.detach(bundle, "--disposable"),
@@ -126,35 +117,32 @@ Deno.test(
     await sandbox.run(["stop", "--kill", one]);
     assertEquals((await sandbox.json(["status", bundle]) as Status).id, two);
     await sandbox.run(["stop", "--kill", two]);
-  }),
+  },
 );
 
-Deno.test(
-  "e2e: verbs: --then leave shows the steps, and leaves the VM",
-  sandboxed(async (sandbox) => {
-    const bundle = await sandbox.bundle();
-    const run = await sandbox.run([bundle, "--expect", "hello> ", "--then", "leave", "--json"]);
-    assertEquals(run.code, 0, run.stderr);
-    const { id, state } = JSON.parse(run.stdout) as Status;
-    assertEquals(state, "running");
-    await sandbox.run(["stop", "--kill", id]);
+sandboxTest("e2e: verbs: --then leave shows the steps, and leaves the VM", async (sandbox) => {
+  const bundle = await sandbox.bundle();
+  const run = await sandbox.run([bundle, "--expect", "hello> ", "--then", "leave", "--json"]);
+  assertEquals(run.code, 0, run.stderr);
+  const { id, state } = JSON.parse(run.stdout) as Status;
+  assertEquals(state, "running");
+  await sandbox.run(["stop", "--kill", id]);
 
-    const plain = await sandbox.run([bundle, "--expect", "hello> ", "--then", "leave"]);
-    assertStringIncludes(plain.stdout, "utmost: hello");
-    await sandbox.run(["stop", "--kill", bundle]);
+  const plain = await sandbox.run([bundle, "--expect", "hello> ", "--then", "leave"]);
+  assertStringIncludes(plain.stdout, "utmost: hello");
+  await sandbox.run(["stop", "--kill", bundle]);
 
-    const failed = await sandbox.run(
-      [bundle, "--expect", "nonsense", "--then", "leave", "--timeout", "1s"],
-    );
-    assertEquals(failed.code, 10, failed.stderr);
-    assertStringIncludes(failed.stderr, "nonsense");
-    assertEquals(await sandbox.leftovers(), []);
-  }),
-);
+  const failed = await sandbox.run(
+    [bundle, "--expect", "nonsense", "--then", "leave", "--timeout", "1s"],
+  );
+  assertEquals(failed.code, 10, failed.stderr);
+  assertStringIncludes(failed.stderr, "nonsense");
+  assertEquals(await sandbox.leftovers(), []);
+});
 
-Deno.test(
+sandboxTest(
   "e2e: run: --events - has JSON lines only on stdout, --json one document",
-  sandboxed(async (sandbox) => {
+  async (sandbox) => {
     const bundle = await sandbox.bundle();
     const steps = ["--expect", "hello> ", "--then", "kill"];
     const stream = await sandbox.run([bundle, ...steps, "--events", "-"]);
@@ -168,37 +156,31 @@ Deno.test(
     assertEquals(first[0]?.event, "launch");
     assert(first.some(({ to }) => to === "running"));
     await sandbox.run(["stop", "--kill", bundle]);
-  }),
+  },
 );
 
-Deno.test(
-  "e2e: run: --serial FILE and --serial off",
-  sandboxed(async (sandbox) => {
-    const bundle = await sandbox.bundle();
-    const file = sandbox.path("serial.log");
-    const steps = ["--expect", "hello> ", "--send", "poweroff\\n", "--then", "wait"];
-    const run = await sandbox.run([bundle, ...steps, "--serial", file]);
-    assertEquals([run.code, run.stdout], [0, ""], run.stderr);
-    const text = await Deno.readTextFile(file);
-    assertStringIncludes(text, "utmost: hello from x86_64");
-    assertStringIncludes(text, "utmost: powering off");
-    const off = await sandbox.run([bundle, ...steps, "--serial", "off"]);
-    assertEquals([off.code, off.stdout], [0, ""], off.stderr);
-  }),
-);
+sandboxTest("e2e: run: --serial FILE and --serial off", async (sandbox) => {
+  const bundle = await sandbox.bundle();
+  const file = sandbox.path("serial.log");
+  const steps = ["--expect", "hello> ", "--send", "poweroff\\n", "--then", "wait"];
+  const run = await sandbox.run([bundle, ...steps, "--serial", file]);
+  assertEquals([run.code, run.stdout], [0, ""], run.stderr);
+  const text = await Deno.readTextFile(file);
+  assertStringIncludes(text, "utmost: hello from x86_64");
+  assertStringIncludes(text, "utmost: powering off");
+  const off = await sandbox.run([bundle, ...steps, "--serial", "off"]);
+  assertEquals([off.code, off.stdout], [0, ""], off.stderr);
+});
 
-Deno.test(
-  "e2e: run: stdin goes to the guest when there are no steps",
-  sandboxed(async (sandbox) => {
-    const run = await sandbox.run([await sandbox.bundle()], { stdin: "hi\npoweroff\n" });
-    assertEquals(run.code, 0, run.stderr);
-    assertStringIncludes(run.stdout, "echo: hi");
-  }),
-);
+sandboxTest("e2e: run: stdin goes to the guest when there are no steps", async (sandbox) => {
+  const run = await sandbox.run([await sandbox.bundle()], { stdin: "hi\npoweroff\n" });
+  assertEquals(run.code, 0, run.stderr);
+  assertStringIncludes(run.stdout, "echo: hi");
+});
 
-Deno.test(
+sandboxTest(
   "e2e: run: --artifacts keeps evidence of a failure, and none of a success",
-  sandboxed(async (sandbox) => {
+  async (sandbox) => {
     const bundle = await sandbox.bundle();
     const folder = sandbox.path("evidence");
     const steps = ["--expect", "hello> ", "--artifacts", folder];
@@ -212,12 +194,12 @@ Deno.test(
     assertStringIncludes(await Deno.readTextFile(`${folder}/argv.txt`), "qemu-system-x86_64");
     assertStringIncludes(await Deno.readTextFile(`${folder}/serial-0.log`), "utmost: hello");
     await Deno.stat(`${folder}/qemu.log`);
-  }),
+  },
 );
 
-Deno.test(
+sandboxTest(
   "e2e: run: --forward with host port 0 reports the port that it picked",
-  sandboxed(async (sandbox) => {
+  async (sandbox) => {
     const bundle = await sandbox.bundle({ network: true });
     const run = await sandbox.run(["run", bundle, "--detach", "--forward", "tcp:0:22"]);
     assertEquals(run.code, 0, run.stderr);
@@ -243,35 +225,29 @@ Deno.test(
       [bundle, "--forward", "tcp:0:22", "--expect", "hello> ", "--then", "kill"],
     );
     assertMatch(foreground.stderr, /127\.0\.0\.1:\d+ → guest 22/);
-  }),
+  },
 );
 
-Deno.test(
-  "e2e: run: a VM is stopped while it comes up",
-  sandboxed(async (sandbox) => {
-    const qemu = await sandbox.fakeQemu("exec sleep 60 # $*");
-    const bundle = await sandbox.bundle();
-    const run = sandbox.startRun([bundle, "--qemu", qemu]);
-    await run.until({ event: "state", to: "spawned" });
-    const stop = await sandbox.run(["stop", bundle]);
-    assertEquals(stop.code, 0, stop.stderr);
-    const { code } = await run.outcome;
-    assertEquals(code, 143);
-    assertEquals(await sandbox.instances(), []);
-  }),
-);
+sandboxTest("e2e: run: a VM is stopped while it comes up", async (sandbox) => {
+  const qemu = await sandbox.fakeQemu("exec sleep 60 # $*");
+  const bundle = await sandbox.bundle();
+  const run = sandbox.startRun([bundle, "--qemu", qemu]);
+  await run.until({ event: "state", to: "spawned" });
+  const stop = await sandbox.run(["stop", bundle]);
+  assertEquals(stop.code, 0, stop.stderr);
+  const { code } = await run.outcome;
+  assertEquals(code, 143);
+  assertEquals(await sandbox.instances(), []);
+});
 
-Deno.test(
-  "e2e: verbs: a stop while another is under way ends with it",
-  sandboxed(async (sandbox) => {
-    const bundle = await sandbox.bundle();
-    await Deno.writeFile(`${bundle}/Data/hello.img`, new Uint8Array(1 << 20)); // hears no button
-    const id = await sandbox.detach(bundle);
-    const gentle = sandbox.start(["stop", id]);
-    await pause(400);
-    const start = performance.now();
-    assertEquals((await sandbox.run(["stop", id, "--kill"])).code, 0);
-    assertEquals((await gentle.outcome).code, 0);
-    assertLess(performance.now() - start, 5_000);
-  }),
-);
+sandboxTest("e2e: verbs: a stop while another is under way ends with it", async (sandbox) => {
+  const bundle = await sandbox.bundle();
+  await Deno.writeFile(`${bundle}/Data/hello.img`, new Uint8Array(1 << 20)); // hears no button
+  const id = await sandbox.detach(bundle);
+  const gentle = sandbox.start(["stop", id]);
+  await pause(400);
+  const start = performance.now();
+  assertEquals((await sandbox.run(["stop", id, "--kill"])).code, 0);
+  assertEquals((await gentle.outcome).code, 0);
+  assertLess(performance.now() - start, 5_000);
+});
