@@ -44,6 +44,8 @@ export interface LaunchOptions extends Partial<CommandOptions> {
   log?: EventLog;
   /** Ends the launch; a VM that runs is not touched by it. */
   signal?: AbortSignal;
+  /** How long QEMU may take to greet, in milliseconds; 30 s when left out. */
+  greetingTimeoutMs?: number;
 }
 
 /**
@@ -54,8 +56,16 @@ export interface LaunchOptions extends Partial<CommandOptions> {
  * @throws {UtmostError} with the exit code that the command line would end with.
  */
 export async function launch(bundle: string, options: LaunchOptions = {}): Promise<Supervisor> {
-  const { qemu, grants, drives = new Map(), share, log = new EventLog(), signal, ...command } =
-    options;
+  const {
+    qemu,
+    grants,
+    drives = new Map(),
+    share,
+    log = new EventLog(),
+    signal,
+    greetingTimeoutMs,
+    ...command
+  } = options;
   const granted = new Set(grants);
   const stopped = new AbortController();
   return await Supervisor.start({
@@ -80,6 +90,7 @@ export async function launch(bundle: string, options: LaunchOptions = {}): Promi
     grants: granted,
     id: newInstanceId(),
     log,
+    ...(greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs }),
     signal: signal === undefined ? stopped.signal : AbortSignal.any([signal, stopped.signal]),
     onStopRequest: () => stopped.abort(new DOMException("somebody asked to stop", "AbortError")),
   });

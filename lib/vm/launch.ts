@@ -27,6 +27,8 @@ const HELPER_MS = 15_000;
 export interface LaunchOptions {
   log: EventLog;
   signal: AbortSignal;
+  /** How long QEMU may take to greet, in milliseconds; 30 s when left out. */
+  greetingTimeoutMs?: number;
   /** Called as soon as the VM exists, before anything is started. */
   onMachine?: (vm: VirtualMachine) => void;
 }
@@ -85,7 +87,7 @@ export async function launch(
     const clients = await loading;
     const qmp = stack.use(
       await clients.acceptQmp(listener, {
-        timeoutMs: GREETING_MS,
+        timeoutMs: options.greetingTimeoutMs ?? GREETING_MS,
         signal: options.signal,
         gone: process.gone,
         onEvent: (event) => vm.heard(event),

@@ -28,6 +28,8 @@ export interface SupervisorOptions {
   log: EventLog;
   /** Ends the launch; a VM that runs is not touched by it. */
   signal: AbortSignal;
+  /** As in `launch`. */
+  greetingTimeoutMs?: number;
   /** Called when the bundle is read, before anything is started. */
   onBundle?: (bundle: Bundle) => void;
   /** Called when the plan is made, before QEMU is started. */
@@ -64,7 +66,7 @@ export class Supervisor implements AsyncDisposable {
    * started, and what `launch` throws. Nothing is left behind.
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
-    const { id, log, request, signal } = options;
+    const { id, log, request, signal, greetingTimeoutMs } = options;
     await using stack = new AsyncDisposableStack();
     const { runtime, state } = places();
     const bundle = await openBundle(options.bundle);
@@ -98,6 +100,7 @@ export class Supervisor implements AsyncDisposable {
       await launch(identity, prepared, {
         log,
         signal,
+        ...(greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs }),
         onMachine: (vm) => {
           methods.serve(vm, prepared);
           options.onMachine?.(vm);
