@@ -158,6 +158,20 @@ export class Sandbox {
     return path;
   }
 
+  /** Makes this process itself use the sandbox's folders, until what is returned is disposed. */
+  enter(): Disposable {
+    const before = Object.keys(this.env).map((name) => [name, Deno.env.get(name)] as const);
+    for (const [name, value] of Object.entries(this.env)) Deno.env.set(name, value);
+    return {
+      [Symbol.dispose]() {
+        for (const [name, value] of before) {
+          if (value === undefined) Deno.env.delete(name);
+          else Deno.env.set(name, value);
+        }
+      },
+    };
+  }
+
   /** Runs a copy of the sources from now on, which has no native programs beside it. */
   async withoutNative(): Promise<void> {
     const root = fromFileUrl(new URL("../..", import.meta.url));
