@@ -104,7 +104,10 @@ export class Session {
   ): Promise<Ending> {
     const { bundle, request, grants, steps } = this.#settings;
     const progress = this.#progress;
-    progress.waiting("QEMU");
+    // The first timer of a process costs milliseconds, which QEMU's own start can hide.
+    using _started = this.#log.subscribe(({ event }) => {
+      if (event === "qemu") progress.waiting("QEMU");
+    });
     const supervisor = stack.use(
       await Supervisor.start({
         bundle,
