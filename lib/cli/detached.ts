@@ -5,7 +5,7 @@
 import { fromFileUrl, join } from "@std/path";
 import { places } from "../base/places.ts";
 import { pause } from "../base/deadline.ts";
-import { HostFailure, UtmostError } from "../base/errors.ts";
+import { HostFailure, NotRunningError, UtmostError } from "../base/errors.ts";
 import { ControlClient } from "../vm/control.ts";
 import type { VmStatus } from "../vm/control_methods.ts";
 import type { LoggedEvent } from "../vm/events.ts";
@@ -39,8 +39,10 @@ export async function runDetached(
   Deno.addSignalListener("SIGTERM", interrupt);
   try {
     client = await connect(instancePaths(runtime, id).control, ended);
-    if (client !== undefined && await follow(client, settings, progress)) {
-      const status = await client.call("status") as VmStatus;
+    const status = client !== undefined && await follow(client, settings, progress)
+      ? await statusUnlessGone(client)
+      : undefined;
+    if (status !== undefined) {
       for (const forward of status.forwards) progress.info(`forward: ${formatForward(forward)}`);
       if (settings.json) console.log(JSON.stringify(status));
       else if (settings.events !== "-" && settings.detach) console.log(id);
@@ -58,6 +60,16 @@ export async function runDetached(
     Deno.removeSignalListener("SIGINT", interrupt);
     Deno.removeSignalListener("SIGTERM", interrupt);
     await client?.[Symbol.asyncDispose]();
+  }
+}
+
+/** What the supervisor says of its VM; undefined when it ends before, which its own end explains. */
+async function statusUnlessGone(client: ControlClient): Promise<VmStatus | undefined> {
+  try {
+    return await client.call("status") as VmStatus;
+  } catch (error) {
+    if (error instanceof NotRunningError) return undefined;
+    throw error;
   }
 }
 
