@@ -95,7 +95,7 @@ async function proveContents(): Promise<string[]> {
   const folder = await Deno.makeTempDir({ prefix: "utmost-compile-" });
   try {
     const output = join(folder, "utmost");
-    const { success, stderr } = await denoCompile(output, { DENORT_BIN: "/bin/true" });
+    const { success, stderr } = await denoCompile(output, { DENORT_BIN: await stub() });
     if (!success) {
       throw new UtmostError(`Cannot compile: ${stderr.trim()}`, ExitCode.defect);
     }
@@ -108,6 +108,14 @@ async function proveContents(): Promise<string[]> {
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** A small program that stands in for the runtime; macOS keeps it elsewhere. */
+async function stub(): Promise<string> {
+  for (const path of ["/bin/true", "/usr/bin/true"]) {
+    if (await Deno.stat(path).then((info) => info.isFile, () => false)) return path;
+  }
+  throw new HostError("Cannot prove the module graph: there is no true in /bin or /usr/bin");
 }
 
 /**
