@@ -6,11 +6,13 @@ import { fromFileUrl, join } from "@std/path";
 import { places } from "../base/places.ts";
 import { pause } from "../base/deadline.ts";
 import { HostFailure, NotRunningError, UtmostError } from "../base/errors.ts";
+import { ExitCode } from "../base/exit_code.ts";
 import { ControlClient } from "../vm/control.ts";
 import type { VmStatus } from "../vm/control_methods.ts";
 import type { LoggedEvent } from "../vm/events.ts";
 import { instancePaths } from "../vm/runtime_dir.ts";
 import type { Invocation } from "./args.ts";
+import { ENDING_SIGNALS, INTERRUPT_HELP } from "./exit.ts";
 import { OutputQueue } from "./output_queue.ts";
 import type { Progress } from "./progress.ts";
 import type { RunSettings } from "./run_settings.ts";
@@ -32,17 +34,19 @@ export async function runDetached(
   const log = await makeLog(join(state, "logs"), id);
   const child = spawnSupervisor(invocation, id, log);
   const ended = child.status;
-  let stop = 0;
-  const interrupt = () => void client?.call("stop", { kill: stop++ > 0 }).catch(() => {});
   let client: ControlClient | undefined;
-  Deno.addSignalListener("SIGINT", interrupt);
-  Deno.addSignalListener("SIGTERM", interrupt);
+  using interrupts = new Interrupts(progress, (kill) => {
+    client?.call("stop", { kill }).catch(() => {});
+  });
   try {
     client = await connect(instancePaths(runtime, id).control, ended);
+    interrupts.repeat();
     const status = client !== undefined && await follow(client, settings, progress)
       ? await statusUnlessGone(client)
       : undefined;
     if (status !== undefined) {
+      const warnings = troublesOf(await Deno.readTextFile(log).catch(() => ""));
+      if (warnings !== "") progress.plain(warnings);
       for (const forward of status.forwards) progress.info(`forward: ${formatForward(forward)}`);
       if (settings.json) console.log(JSON.stringify(status));
       else if (settings.events !== "-" && settings.detach) console.log(id);
@@ -50,15 +54,15 @@ export async function runDetached(
       child.unref();
       return 0;
     }
-    const { code, signal } = await ended;
-    const words = await Deno.readTextFile(log).catch(() => "");
-    if (words !== "") progress.plain(words.trimEnd());
+    const { code: ownCode, signal } = await ended;
+    const code = interrupts.exitCode ?? ownCode;
+    const words = troublesOf(await Deno.readTextFile(log).catch(() => ""));
+    // A wait that the user has ended need not say that it failed.
+    if (words !== "" && interrupts.exitCode === undefined) progress.plain(words);
     if (signal !== null) progress.error(`Cannot go on: ${signal} ended the supervisor of ${id}`);
-    if (settings.json) console.log(JSON.stringify({ id, code, reason: words.trim() }));
+    if (settings.json) console.log(JSON.stringify({ id, code, reason: words }));
     return code;
   } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
-    Deno.removeSignalListener("SIGTERM", interrupt);
     await client?.[Symbol.asyncDispose]();
   }
 }
@@ -71,6 +75,44 @@ async function statusUnlessGone(client: ControlClient): Promise<VmStatus | undef
     if (error instanceof NotRunningError) return undefined;
     throw error;
   }
+}
+
+/** Hands the signals of the user on to the supervisor: once is graceful, twice is now. */
+class Interrupts implements Disposable {
+  readonly #stack = new DisposableStack();
+  readonly #ask: (kill: boolean) => void;
+  #count = 0;
+  /** The exit code, once a signal has come. */
+  exitCode: number | undefined;
+
+  constructor(progress: Progress, ask: (kill: boolean) => void) {
+    this.#ask = ask;
+    for (const [signal, number] of ENDING_SIGNALS) {
+      const listener = () => {
+        this.#count++;
+        this.exitCode ??= ExitCode.signalBase + number;
+        if (this.#count === 1) progress.info(`${signal}: ${INTERRUPT_HELP}`);
+        this.repeat();
+      };
+      Deno.addSignalListener(signal, listener);
+      this.#stack.defer(() => Deno.removeSignalListener(signal, listener));
+    }
+  }
+
+  /** Asks once more, if a signal has come: nobody may have listened before. */
+  repeat(): void {
+    if (this.#count > 0) this.#ask(this.#count > 1);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}
+
+/** What a supervisor's log has besides news, which the client has told already. */
+function troublesOf(log: string): string {
+  return log.split("\n").filter((line) => !/^utmost: (?!error:|warning:)/.test(line)).join("\n")
+    .trim();
 }
 
 /** Starts `supervise` as this program itself, in a session of its own, with a log file for stderr. */

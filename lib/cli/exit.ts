@@ -3,6 +3,16 @@ import { UtmostError } from "../base/errors.ts";
 import { ExitCode } from "../base/exit_code.ts";
 import type { Progress } from "./progress.ts";
 
+/** Signals that end a run, gracefully at first, at once when one comes again; with their numbers. */
+export const ENDING_SIGNALS: readonly (readonly [Deno.Signal, number])[] = [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+  ["SIGHUP", 1],
+];
+
+/** What is said at the first of them. */
+export const INTERRUPT_HELP = "powering the guest down; once more stops it now";
+
 /** Ends a run whose user or system sent it a signal. */
 export class InterruptedError extends UtmostError {
   override name = "InterruptedError";

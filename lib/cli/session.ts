@@ -11,19 +11,19 @@ import type { StopRung, VirtualMachine } from "../vm/machine.ts";
 import type { PreparedLaunch } from "../vm/prepare.ts";
 import { runSteps } from "../vm/steps.ts";
 import { Supervisor } from "../vm/supervisor.ts";
-import { exitCodeOf, InterruptedError, printError, reasonOf } from "./exit.ts";
+import {
+  ENDING_SIGNALS,
+  exitCodeOf,
+  INTERRUPT_HELP,
+  InterruptedError,
+  printError,
+  reasonOf,
+} from "./exit.ts";
 import { OutputQueue } from "./output_queue.ts";
 import type { Progress } from "./progress.ts";
 import type { RunSettings } from "./run_settings.ts";
 import { type AttachedTerminal, attachTerminal, ESCAPE_HELP } from "./terminal.ts";
 import { formatForward } from "./values.ts";
-
-/** Signals that end a run: gracefully at first, at once when one comes again. */
-const SIGNALS: readonly (readonly [Deno.Signal, number])[] = [
-  ["SIGINT", 2],
-  ["SIGTERM", 15],
-  ["SIGHUP", 1],
-];
 
 /** How a session ended; the document of `--json`. */
 export interface SessionResult {
@@ -216,7 +216,7 @@ export class Session {
   }
 
   #listenToSignals(): Disposable {
-    const listeners = SIGNALS.map(([signal, number]) => {
+    const listeners = ENDING_SIGNALS.map(([signal, number]) => {
       const listener = () => this.#interrupt(signal, number);
       Deno.addSignalListener(signal, listener);
       return () => Deno.removeSignalListener(signal, listener);
@@ -228,7 +228,7 @@ export class Session {
   #interrupt(signal: string, number: number): void {
     this.#interrupts++;
     if (this.#interrupts === 1) {
-      this.#progress.info(`${signal}: powering the guest down; once more stops it now`);
+      this.#progress.info(`${signal}: ${INTERRUPT_HELP}`);
     }
     this.#end(
       new InterruptedError(signal, number),
