@@ -251,3 +251,17 @@ sandboxTest("e2e: verbs: a stop while another is under way ends with it", async 
   assertEquals((await gentle.outcome).code, 0);
   assertLess(performance.now() - start, 5_000);
 });
+
+sandboxTest("e2e: run: Ctrl-C while the steps of --then leave run ends the VM", async (sandbox) => {
+  const bundle = await sandbox.bundle();
+  const run = sandbox.startRun(
+    [bundle, "--expect", "hello> ", "--expect", "nonsense", "--then", "leave"],
+  );
+  await run.until({ event: "expect", matched: true });
+  run.kill("SIGINT");
+  const { code, stdout, stderr } = await run.outcome;
+  assertEquals(code, 130, stderr);
+  assertStringIncludes(stdout, "utmost: power button");
+  assertStringIncludes(stderr, "SIGINT");
+  assertEquals(await sandbox.leftovers(), []);
+});
