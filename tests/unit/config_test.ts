@@ -379,5 +379,6 @@ Deno.test("parseConfig answers any change of a valid file with a model or a Bund
     ),
     { numRuns: 1000 },
   );
-  assert(models > 50, `only ${models} of 1000 changed files were still valid`);
+  // About 70 are, give or take 10; none would mean that only errors were looked at.
+  assert(models > 10, `only ${models} of 1000 changed files were still valid`);
 });
