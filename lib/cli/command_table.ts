@@ -126,13 +126,13 @@ export const COMMANDS = {
   argv: {
     words: "BUNDLE",
     count: [1, 1],
-    help: "print the QEMU command that run would use",
+    help: "print the QEMU command that run would use; it starts paused, as run does",
     options: {
       ...COMMAND_OPTIONS,
       host: {
         kind: "value",
         value: "HOST",
-        help: "build for a described host instead of this one",
+        help: "build for a described host: utm-, linux- or darwin-, with aarch64 or x86_64",
       },
     },
     passthrough: true,

@@ -117,7 +117,7 @@ export class Session {
         log: this.#log,
         signal: this.#cut.signal,
         onBundle: ({ warnings }) => {
-          for (const { key, message } of warnings) progress.warning(`${key}: ${message}`);
+          for (const { message } of warnings) progress.warning(message);
         },
         onPrepared: (prepared) => this.#announce(prepared),
         onMachine: (vm) => this.#vm = vm,

@@ -84,7 +84,7 @@ export function checkGrants(passport: Passport, granted: ReadonlySet<Grant>): vo
   const first = refused[0];
   if (first === undefined) return;
   const grants = [...new Set(refused.map(({ grant }) => grant))].join(",");
-  const more = refused.length === 1 ? "" : ` (and ${refused.length - 1} more)`;
+  const more = refused.length === 1 ? "" : ` (the first of ${refused.length} such requests)`;
   throw new RefusedError(
     `Cannot run this bundle: ${first.key} asks for ${printable(first.what, 300)}: ${first.risk}, ` +
       `expected the grant ${first.grant}${more}`,

@@ -107,7 +107,7 @@ export async function prepare(
 function refuseSubstitutions(bundle: Bundle, plan: LaunchPlan): void {
   const warning = bundle.warnings[0];
   if (warning !== undefined) {
-    throw new BundleError(`Cannot run strictly: ${warning.key}: ${warning.message}`);
+    throw new BundleError(`Cannot run strictly: ${warning.message}`);
   }
   const first = plan.substitutions[0];
   if (first === undefined) return;

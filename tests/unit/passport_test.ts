@@ -184,7 +184,7 @@ Deno.test("checkGrants names the key, the risk and every missing --allow", async
     error.message,
     "Cannot run this bundle: Network[0].Mode asks for a bridge to the first interface: " +
       "the guest becomes a neighbour of this host on a network, " +
-      "expected the grant network (and 1 more)",
+      "expected the grant network (the first of 2 such requests)",
   );
   assertEquals(error.exitCode, 4);
   assertEquals(error.hint?.includes("--allow network,args"), true);

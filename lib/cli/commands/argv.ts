@@ -2,11 +2,14 @@
 import { places } from "../../base/places.ts";
 import { commandForShell, quoteForShell } from "../../base/words.ts";
 import type { Host } from "../../qemu/host_model.ts";
-import { openBundle } from "../../utm/bundle.ts";
+import { type Bundle, openBundle, type ResolvedFiles } from "../../utm/bundle.ts";
+import type { Grant } from "../../utm/grants.ts";
+import { makePassport } from "../../utm/passport.ts";
+import { untrustedEntries } from "../../vm/trust.ts";
 import { prepare } from "../../vm/prepare.ts";
 import { instancePaths } from "../../vm/runtime_dir.ts";
 import { type Invocation, lastValue } from "../args.ts";
-import { requestOf } from "../run_settings.ts";
+import { grantsOf, requestOf } from "../run_settings.ts";
 import type { Progress } from "../progress.ts";
 
 /** Stands where a run has its instance's id, so that the text is the same every time. */
@@ -23,19 +26,20 @@ export async function argv(invocation: Invocation, progress: Progress): Promise<
     path,
     architecture === undefined ? {} : { hostArchitecture: architecture },
   );
-  for (const { key, message } of bundle.warnings) progress.warning(`${key}: ${message}`);
+  for (const { message } of bundle.warnings) progress.warning(message);
   const host = name === undefined
     ? undefined
     : await describeHost(name, bundle.config.system.architecture);
   const directory = host === undefined
     ? instancePaths(places().runtime, ID).directory
     : `/tmp/utmost/${ID}`;
-  const { plan } = await prepare(
+  const { plan, files } = await prepare(
     bundle,
     request,
     { directory, listener: "qemu" },
     host === undefined ? {} : { host },
   );
+  if (host === undefined) await warnOfGrants(bundle, files, grantsOf(invocation), progress);
   const helpers = plan.helpers.map((helper) => helper.argv);
   if (flags.has("json")) {
     const { binary, argv, substitutions } = plan;
@@ -53,4 +57,18 @@ export async function argv(invocation: Invocation, progress: Progress): Promise<
 async function describeHost(name: string, guest: string): Promise<Host> {
   const { describedHost } = await import("../../qemu/described_hosts.ts");
   return describedHost(name, guest);
+}
+
+/** Says what `run` would refuse: the command is printed all the same. */
+async function warnOfGrants(
+  bundle: Bundle,
+  files: ResolvedFiles,
+  granted: ReadonlySet<Grant>,
+  progress: Progress,
+): Promise<void> {
+  const passport = await makePassport(bundle, files);
+  const untrusted = await untrustedEntries(places().state, bundle, passport);
+  const needed = new Set(untrusted.map(({ grant }) => grant).filter((it) => !granted.has(it)));
+  if (needed.size === 0) return;
+  progress.warning(`run refuses this bundle without --allow ${[...needed].join(",")}`);
 }

@@ -24,8 +24,8 @@ export async function serialConsole(
     onRaw: (raw) => progress.raw = raw,
   });
   try {
-    await owned.call("serial", { replay: true });
     progress.info(`connected to ${vm.id} (${vm.name}); ${ESCAPE_HELP} leaves it`);
+    await owned.call("serial", { replay: true });
     await Promise.race([left.promise, owned.closed]);
   } finally {
     await terminal.detach();
