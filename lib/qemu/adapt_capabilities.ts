@@ -27,7 +27,7 @@ const VGAMEM_DEVICES: ReadonlySet<string> = new Set([
   "ati-vga",
 ]);
 
-/** What is taken for granted of a stock QEMU of `architecture` that is not there to be asked. */
+/** A QEMU for `architecture` that is not there to be asked: everything is taken for granted. */
 export function assumedQemu(architecture: string): QemuCapabilities {
   return {
     binary: `qemu-system-${architecture}`,

@@ -11,6 +11,7 @@
  */
 import { UsageError } from "../base/errors.ts";
 import { nearest, quoted } from "../base/text.ts";
+import { assumedQemu } from "./adapt_capabilities.ts";
 import recordedJson from "./described_qemu.json" with { type: "json" };
 import type { Firmware, Host, MachineInfo, QemuCapabilities } from "./host_model.ts";
 
@@ -107,21 +108,10 @@ const UTM_APP = "/Applications/UTM.app/Contents";
 
 function utmHost(host: Host, guest: string): Host {
   const qemu: QemuCapabilities = {
+    ...assumedQemu(guest),
     binary:
       `${UTM_APP}/Frameworks/qemu-${guest}-softmmu.framework/Versions/A/qemu-${guest}-softmmu`,
     version: [10, 0, 2],
-    everything: true,
-    machines: {},
-    cpus: [],
-    devices: [],
-    deviceProperties: {},
-    machineProperties: {},
-    spiceOptions: [],
-    audiodevs: [],
-    netdevs: [],
-    displays: [],
-    accelerators: [],
-    chardevs: [],
   };
   return {
     ...host,

@@ -60,8 +60,3 @@ export function withProperty(option: QemuOption, key: string, value: string): Qe
   else properties[index] = [key, value];
   return { ...option, properties };
 }
-
-/** A copy without one property. */
-export function withoutProperty(option: QemuOption, key: string): QemuOption {
-  return { ...option, properties: (option.properties ?? []).filter(([name]) => name !== key) };
-}

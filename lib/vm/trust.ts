@@ -6,6 +6,7 @@ import { join } from "@std/path";
 import { HostFailure } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
 import type { Bundle } from "../utm/bundle.ts";
+import type { Grant } from "../utm/grants.ts";
 import { type Passport, riskyEntries, type RiskyEntry } from "../utm/passport.ts";
 
 /** What is kept for one bundle. */
@@ -49,6 +50,17 @@ export async function untrustedEntries(
   if (record?.bundle !== bundle.path) return risky;
   const accepted = new Set(record.accepted);
   return risky.filter((entry) => !accepted.has(fingerprint(entry)));
+}
+
+/** The grants that `run` would refuse the bundle for, with `granted` and what was accepted. */
+export async function missingGrants(
+  stateFolder: string,
+  bundle: Bundle,
+  passport: Passport,
+  granted: ReadonlySet<Grant>,
+): Promise<ReadonlySet<Grant>> {
+  const untrusted = await untrustedEntries(stateFolder, bundle, passport);
+  return new Set(untrusted.map(({ grant }) => grant).filter((grant) => !granted.has(grant)));
 }
 
 /** Accepts the passport as it is now. @throws {HostFailure} when it cannot be remembered. */

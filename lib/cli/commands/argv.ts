@@ -5,7 +5,7 @@ import type { Host } from "../../qemu/host_model.ts";
 import { type Bundle, openBundle, type ResolvedFiles } from "../../utm/bundle.ts";
 import type { Grant } from "../../utm/grants.ts";
 import { makePassport } from "../../utm/passport.ts";
-import { untrustedEntries } from "../../vm/trust.ts";
+import { missingGrants } from "../../vm/trust.ts";
 import { prepare } from "../../vm/prepare.ts";
 import { instancePaths } from "../../vm/runtime_dir.ts";
 import { type Invocation, lastValue } from "../args.ts";
@@ -67,8 +67,7 @@ async function warnOfGrants(
   progress: Progress,
 ): Promise<void> {
   const passport = await makePassport(bundle, files);
-  const untrusted = await untrustedEntries(places().state, bundle, passport);
-  const needed = new Set(untrusted.map(({ grant }) => grant).filter((it) => !granted.has(it)));
+  const needed = await missingGrants(places().state, bundle, passport, granted);
   if (needed.size === 0) return;
   progress.warning(`run refuses this bundle without --allow ${[...needed].join(",")}`);
 }

@@ -3,7 +3,7 @@ import { places } from "../../base/places.ts";
 import { printable } from "../../base/text.ts";
 import { type Bundle, openBundle, resolveFiles } from "../../utm/bundle.ts";
 import { makePassport, type PassportEntry, riskyEntries } from "../../utm/passport.ts";
-import { untrustedEntries } from "../../vm/trust.ts";
+import { missingGrants, untrustedEntries } from "../../vm/trust.ts";
 import type { Invocation } from "../args.ts";
 import { grantsOf, requestOf } from "../run_settings.ts";
 import type { Progress } from "../progress.ts";
@@ -21,10 +21,7 @@ export async function inspect(invocation: Invocation, progress: Progress): Promi
   });
   const passport = await makePassport(bundle, files);
   const untrusted = await untrustedEntries(places().state, bundle, passport);
-  const granted = grantsOf(invocation);
-  const needed = new Set(
-    untrusted.map(({ grant }) => grant).filter((grant) => !granted.has(grant)),
-  );
+  const needed = await missingGrants(places().state, bundle, passport, grantsOf(invocation));
   const warnings = [...bundle.warnings, ...files.warnings];
   if (flags.has("json")) {
     console.log(JSON.stringify({
