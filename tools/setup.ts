@@ -13,6 +13,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
 import { HostError, UsageError, UtmostError } from "../lib/base/errors.ts";
 import { type Component, COMPONENTS, type Source } from "./components.ts";
+import { fetchNewerQemu, hasNewerQemu, whyNoNewerQemuHere } from "./newer_qemu.ts";
 import { type PackageManager, packageManager } from "./package_managers.ts";
 
 /** Which components a run is about. */
@@ -133,6 +134,24 @@ async function install(manager: PackageManager, packages: readonly string[]): Pr
 
 /** Makes a level complete. */
 async function setup(level: Level, dryRun: boolean): Promise<void> {
+  await installMissing(level, dryRun);
+  if (level === "all") await addNewerQemu(dryRun);
+}
+
+/** Fetches the second QEMU of the tests, where the host can have it. */
+async function addNewerQemu(dryRun: boolean): Promise<void> {
+  if (await hasNewerQemu() || await whyNoNewerQemuHere() !== undefined) return;
+  say("fetching QEMU 10 from Debian's backports into .cache (13 MB), beside the installed one");
+  if (dryRun) return;
+  try {
+    await fetchNewerQemu();
+  } catch (error) {
+    say(`going on without: ${words(error)}`);
+  }
+}
+
+/** Installs the packages of a level. */
+async function installMissing(level: Level, dryRun: boolean): Promise<void> {
   const os = Deno.build.os;
   if (os !== "linux" && os !== "darwin") {
     throw new HostError(`Cannot set up ${os}: it is not supported, expected Linux or macOS`);
