@@ -17,7 +17,14 @@ import {
   SpiceLimitError,
   SpiceTimeoutError,
 } from "./errors.ts";
-import { encodeMessage, HEADER_BYTES, type MessageSink, MessageSplitter } from "./framing.ts";
+import {
+  concat,
+  encodeMessage,
+  HEADER_BYTES,
+  type MessageSink,
+  MessageSplitter,
+} from "./framing.ts";
+import type { LinkResult } from "./link.ts";
 import type { SpiceStream } from "./transport.ts";
 
 /** Complete messages with a broken structure that are put up with. */
@@ -52,10 +59,24 @@ export function routes<T extends MessageTable>(table: T, handlers: Handlers<NoIn
       const handle = byName[name];
       return [
         Number(id),
-        decode && handle ? (reader: ByteReader) => handle(decode(reader)) : undefined,
+        decode && handle
+          ? (reader: ByteReader) => handle.call(handlers, decode(reader))
+          : undefined,
       ];
     }),
   );
+}
+
+/** Handlers that call those of `first` and then those of `second`. */
+export function both<T extends MessageTable>(first: Handlers<T>, second: Handlers<T>): Handlers<T> {
+  type Any = Record<string, ((value: unknown) => void) | undefined>;
+  const [one, other] = [first as Any, second as Any];
+  const merged: Any = { ...one, ...other };
+  for (const name of Object.keys(merged)) {
+    const [a, b] = [one[name], other[name]];
+    if (a && b) merged[name] = (value) => (a.call(one, value), b.call(other, value));
+  }
+  return merged as Handlers<T>;
 }
 
 /**
@@ -112,12 +133,53 @@ export interface ChannelStats {
   unknown: Map<number, number>;
 }
 
+/** A message of ours: its id and layout. */
+export interface Request<T> {
+  readonly id: number;
+  readonly body: Codec<T>;
+}
+
+/** A linked channel, as those see it who handle its messages. */
+export interface ChannelLink {
+  /** The channel's name: "main", "display", "display-1". */
+  readonly name: string;
+  /** Which one of its type. */
+  readonly id: number;
+  /** What the server can do on this channel. */
+  readonly caps: LinkResult;
+  /**
+   * Sends a message; what is sent in one turn of the event loop leaves in one write. Nothing is
+   * sent once the channel has ended.
+   *
+   * @throws {SpiceLimitError} when the server has not read our messages for long.
+   */
+  send<T>(request: Request<T>, value: T): void;
+}
+
+/** A kind of channel: how it is linked, and what is done with its messages. */
+export interface ChannelSetup {
+  /** The channel's type. Source: spice/enums.h, SPICE_CHANNEL. */
+  readonly type: number;
+  /** Bits of the channel's own capabilities that we have. */
+  readonly caps: readonly number[];
+  /** The most bytes of a message body. */
+  readonly maxBytes: number;
+  /** Framed messages to send as early as possible, for a server that can do `caps`. */
+  readonly early?: (caps: LinkResult) => Uint8Array;
+  /** Called once the channel is linked, before its first message is read. */
+  routes(link: ChannelLink): Routes;
+}
+
 /** Options of {@linkcode SpiceChannel}. */
 export interface ChannelOptions {
   /** The channel's name: "main", "display". */
   name: string;
+  /** Which one of its type; 0 when left out. */
+  id?: number;
+  /** What the server can do on this channel; nothing when left out. */
+  caps?: LinkResult;
   /** What to do with the channel's own messages. */
-  routes: Routes;
+  routes: Routes | ((link: ChannelLink) => Routes);
   /** The most bytes of a message body. */
   maxBytes: number;
   /** Called once, when the first message has come. */
@@ -128,8 +190,15 @@ export interface ChannelOptions {
   onMigrate?: () => void;
 }
 
+const NO_CAPS: LinkResult = { commonCaps: new Uint32Array(), channelCaps: new Uint32Array() };
+
 /** A linked channel; owns its stream. */
-export class SpiceChannel implements MessageSink, Disposable {
+export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
+  readonly name: string;
+  readonly id: number;
+  readonly caps: LinkResult;
+  /** Resolves with how the channel ended; never rejects. */
+  readonly closed: Promise<ChannelEnd>;
   /** Counts since the link. */
   readonly stats: ChannelStats = {
     messages: 0,
@@ -143,6 +212,7 @@ export class SpiceChannel implements MessageSink, Disposable {
   readonly #routes: Routes;
   readonly #splitter = new MessageSplitter(this);
   readonly #ack = new AckWindow();
+  readonly #ended = Promise.withResolvers<ChannelEnd>();
   #outbox: Uint8Array[] = [];
   #outboxBytes = 0;
   #sending: Promise<void> | undefined;
@@ -154,7 +224,12 @@ export class SpiceChannel implements MessageSink, Disposable {
   constructor(stream: SpiceStream, options: ChannelOptions) {
     this.#stream = stream;
     this.#options = options;
-    this.#routes = new Map([...this.#baseRoutes(), ...options.routes]);
+    this.name = options.name;
+    this.id = options.id ?? 0;
+    this.caps = options.caps ?? NO_CAPS;
+    this.closed = this.#ended.promise;
+    const own = typeof options.routes === "function" ? options.routes(this) : options.routes;
+    this.#routes = new Map([...this.#baseRoutes(), ...own]);
   }
 
   /** Answers to messages that every channel has. */
@@ -191,6 +266,7 @@ export class SpiceChannel implements MessageSink, Disposable {
     }
     this.#stream.close();
     await this.#sending;
+    this.#ended.resolve(this.#end);
     return this.#end;
   }
 
@@ -210,12 +286,8 @@ export class SpiceChannel implements MessageSink, Disposable {
     this.close("the client closed the session");
   }
 
-  /**
-   * Sends a message; what is sent in one turn of the event loop leaves in one write.
-   *
-   * @throws {SpiceLimitError} when the server has not read our messages for long.
-   */
-  send<T>(request: { readonly id: number; readonly body: Codec<T> }, value: T): void {
+  send<T>(request: Request<T>, value: T): void {
+    if (this.#end) return;
     const bytes = encodeMessage(request.id, request.body, value);
     if (this.#outboxBytes + bytes.length > MAX_OUTBOX_BYTES) {
       throw new SpiceLimitError(
@@ -231,7 +303,7 @@ export class SpiceChannel implements MessageSink, Disposable {
   async #flush(): Promise<void> {
     await undefined; // so that the rest of this turn's messages join the first
     while (this.#outbox.length > 0) {
-      const bytes = concat(this.#outbox, this.#outboxBytes);
+      const bytes = concat(this.#outbox);
       this.#outbox = [];
       await this.#stream.write(bytes);
       this.#outboxBytes -= bytes.length;
@@ -328,16 +400,4 @@ export class SpiceChannel implements MessageSink, Disposable {
       this.#dispatch(type, new ByteReader(body));
     }
   }
-}
-
-/** Returns `parts` one after another in one block; the part itself if it is the only one. */
-function concat(parts: readonly Uint8Array[], length: number): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -8,19 +8,37 @@
 import { printable } from "../base/text.ts";
 import { SpiceDecodeError } from "./errors.ts";
 
+/**
+ * What a message may be read over and over: links may name one place many times, and a small message
+ * of such links must not cost the work of a large one.
+ */
+const MAX_READS_OF_A_BYTE = 4;
+
+/** How many bytes may still be read, by all readers of one body together. */
+interface ReadBudget {
+  left: number;
+}
+
 /** Reads little-endian values from one message body and never beyond it. */
 export class ByteReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #budget: ReadBudget;
   #offset: number;
 
   /**
    * @param bytes The whole body; borrowed, so what is decoded as `bytes` shares its memory.
    * @param offset Where to start, in bytes from the body's start.
+   * @param budget Of another reader of the same body; the body's own when left out.
    */
-  constructor(bytes: Uint8Array, offset = 0) {
+  constructor(
+    bytes: Uint8Array,
+    offset = 0,
+    budget: ReadBudget = { left: MAX_READS_OF_A_BYTE * bytes.length },
+  ) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#budget = budget;
     this.#offset = offset;
   }
 
@@ -47,7 +65,7 @@ export class ByteReader {
           `expected at most ${this.#bytes.length}`,
       );
     }
-    return new ByteReader(this.#bytes, offset);
+    return new ByteReader(this.#bytes, offset, this.#budget);
   }
 
   /** Moves over `count` bytes and returns where they start. @throws {SpiceDecodeError} */
@@ -56,6 +74,12 @@ export class ByteReader {
     if (count > this.#bytes.length - start) {
       throw new SpiceDecodeError(
         `Cannot read ${count} bytes at offset ${start}: ${this.#bytes.length - start} are left`,
+      );
+    }
+    this.#budget.left -= count;
+    if (this.#budget.left < 0) {
+      throw new SpiceDecodeError(
+        `Cannot read on at offset ${start}: the message's links name the same bytes too often`,
       );
     }
     this.#offset = start + count;
@@ -123,6 +147,8 @@ export class ByteWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #view: DataView;
   #length = 0;
+  #bodyStart = 0;
+  #links: { at: number; write: () => void }[] = [];
 
   /** @param capacity Bytes to start with; it grows as needed. */
   constructor(capacity = 64) {
@@ -135,8 +161,23 @@ export class ByteWriter {
     return this.#length;
   }
 
-  /** Returns what was written, a view that the next write may change. */
+  /** Says that the body starts here: links are counted from this place. */
+  startBody(): void {
+    this.#bodyStart = this.#length;
+  }
+
+  /** Writes a link (u32) to what `write` will write behind everything else. */
+  link(write: () => void): void {
+    this.#links.push({ at: this.#length, write });
+    this.u32(0); // the offset, known in finish()
+  }
+
+  /** Writes what links name, and returns all of it, a view that the next write may change. */
   finish(): Uint8Array<ArrayBuffer> {
+    for (let link; (link = this.#links.shift());) {
+      this.#view.setUint32(link.at, this.#length - this.#bodyStart, true);
+      link.write(); // may add links of its own
+    }
     return this.#bytes.subarray(0, this.#length);
   }
 
@@ -336,6 +377,41 @@ export function countedList<H extends { count: number }, T>(
     },
   };
 }
+
+/**
+ * A link (u32) to a value further on in the same body; 0 is none, decoded as undefined.
+ *
+ * Decoding refuses a link that does not lead forward: nothing can lead to itself then.
+ */
+export function pointer<T>(target: Codec<T>): Codec<T | undefined> {
+  return {
+    minBytes: 4,
+    decode(reader) {
+      const offset = reader.u32();
+      if (offset === 0) return undefined;
+      if (offset < reader.offset) {
+        throw new SpiceDecodeError(
+          `Cannot follow a link at offset ${reader.offset - 4}: it leads back to ${offset}`,
+        );
+      }
+      return target.decode(reader.at(offset, target.minBytes));
+    },
+    encode(writer, value) {
+      if (value === undefined) writer.u32(0);
+      else writer.link(() => target.encode(writer, value));
+    },
+  };
+}
+
+/** A count (u32), then that many bytes; decoded as a view of the body. */
+export const countedBytes: Codec<Uint8Array> = {
+  minBytes: 4,
+  decode: (reader) => reader.bytes(reader.u32()),
+  encode(writer, value) {
+    writer.u32(value.length);
+    writer.bytes(value);
+  },
+};
 
 /** An entry of a message table: the name of a message and its layout. */
 export interface Message<N extends string, T> extends Codec<T> {

@@ -126,8 +126,32 @@ export function encodeMessage<T>(type: number, codec: Codec<T>, value: T): Uint8
   const writer = new ByteWriter(HEADER_BYTES + codec.minBytes);
   writer.u16(type);
   writer.u32(0); // the size, known below
+  writer.startBody();
   codec.encode(writer, value);
   const bytes = writer.finish();
   new DataView(bytes.buffer).setUint32(2, bytes.length - HEADER_BYTES, true);
   return bytes;
+}
+
+/** Returns the messages that `write` adds, one after another, as one block. */
+export function encodeMessages(
+  write: (
+    add: <T>(request: { readonly id: number; readonly body: Codec<T> }, value: T) => void,
+  ) => void,
+): Uint8Array {
+  const parts: Uint8Array[] = [];
+  write((request, value) => parts.push(encodeMessage(request.id, request.body, value)));
+  return concat(parts);
+}
+
+/** Returns `parts` one after another in one block; the part itself if it is the only one. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

@@ -64,7 +64,7 @@ export interface LinkRequest {
    * is saved. With a password they wait for its verdict, which a close of the server with unread
    * bytes could destroy.
    */
-  early?: Uint8Array;
+  early?: (caps: LinkResult) => Uint8Array;
   /** Is told what is waited for, for the message of a deadline. */
   onWait?: (what: string) => void;
 }
@@ -172,7 +172,7 @@ export async function linkChannel(
   }
 
   const ticket = await makeTicket(channel, publicKey, request.password);
-  const early = request.early ?? new Uint8Array();
+  const early = request.early?.(caps) ?? new Uint8Array();
   const canHurry = request.password === undefined;
   const answer = new ByteWriter(4 + ticket.length + early.length);
   if (hasCap(caps.commonCaps, COMMON_CAPS.authSelection)) answer.u32(AUTH_SPICE);

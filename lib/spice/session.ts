@@ -8,19 +8,13 @@
  */
 import { withDeadline } from "../base/deadline.ts";
 import { DeadlineError, SpiceError } from "../base/errors.ts";
-import { type ChannelEnd, routes, SpiceChannel, type SpiceNotice } from "./channel.ts";
-import type { ChannelOptions, ChannelStats } from "./channel.ts";
+import { both, type Handlers, routes, SpiceChannel, type SpiceNotice } from "./channel.ts";
+import type { ChannelEnd, ChannelLink, ChannelSetup, ChannelStats } from "./channel.ts";
 import type { Decoded } from "./codec.ts";
-import {
-  DISPLAY_CAPS,
-  DISPLAY_MAX_BYTES,
-  DISPLAY_MESSAGES,
-  DISPLAY_REQUESTS,
-  NO_CACHES,
-} from "./display_messages.ts";
+import { DISPLAY_TYPE, type DisplayOptions, displaySetup } from "./display_channel.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "./errors.ts";
-import { encodeMessage } from "./framing.ts";
-import { linkChannel, type LinkRequest } from "./link.ts";
+import { encodeMessages } from "./framing.ts";
+import { linkChannel, type LinkResult } from "./link.ts";
 import { MAIN_CAPS, MAIN_MAX_BYTES, MAIN_MESSAGES, MAIN_REQUESTS } from "./main_messages.ts";
 import { connectStream, type SpiceStream, type SpiceTarget, targetText } from "./transport.ts";
 
@@ -39,8 +33,7 @@ const CHANNEL_TYPES: Readonly<Record<number, string>> = {
   10: "port",
   11: "webdav",
 };
-const MAIN = { type: 1, id: 0 } as const;
-const DISPLAY_TYPE = 2;
+const MAIN_TYPE = 1;
 
 /** Displays that are linked at most; QEMU has at most 16 display devices. */
 const MAX_DISPLAYS = 16;
@@ -86,7 +79,7 @@ export interface OfferedChannel {
 }
 
 /** Options of {@linkcode SpiceSession.connect}. */
-export interface SpiceSessionOptions {
+export interface SpiceSessionOptions extends DisplayOptions {
   /** The server's password, at most 60 bytes of UTF-8; none when left out or empty. */
   password?: string;
   /** What to link besides main, where the server has it; displays when left out. */
@@ -95,16 +88,32 @@ export interface SpiceSessionOptions {
   timeoutMs?: number;
   /** Gives up attaching; the session is not affected later. */
   signal?: AbortSignal;
+  /** Makes handlers of main's messages beside the session's own. */
+  onMain?: (link: ChannelLink) => Handlers<typeof MAIN_MESSAGES>;
   /** Is told what becomes of the channels. */
   onEvent?: (event: SpiceEvent) => void;
   /** Takes the server's texts for the user, safe to show. */
   onNotice?: (notice: SpiceNotice) => void;
 }
 
-/** What a channel is linked and run with. */
-interface ChannelPlan {
-  link: Omit<LinkRequest, "password" | "onWait">;
-  options: Omit<ChannelOptions, "name" | "onNotice" | "onMigrate">;
+/** A channel that was opened beside main and the displays. */
+export interface OpenChannel extends ChannelLink {
+  /** Counts since the link, live. */
+  readonly stats: Readonly<ChannelStats>;
+  /** Resolves when the channel has ended, whoever ended it. Never rejects. */
+  readonly closed: Promise<ChannelEnd>;
+  /** Ends the channel for the reason `text`, at once. */
+  close(text: string): void;
+}
+
+/** Returns the name of a channel's type. */
+function channelType(type: number): string {
+  return CHANNEL_TYPES[type] ?? `type ${type}`;
+}
+
+/** Returns the name of one channel: "display", "display-1". */
+function channelName(type: number, id: number): string {
+  return id === 0 ? channelType(type) : `${channelType(type)}-${id}`;
 }
 
 /** A session with a SPICE server; owns its connections and runs by itself. */
@@ -121,6 +130,7 @@ export class SpiceSession implements AsyncDisposable {
   #isDisposed = false;
   #waitingFor = "connection to the server";
   #stallTimer: ReturnType<typeof setInterval> | undefined;
+  #sessionId = 0;
   #offered: OfferedChannel[] = [];
   #mouseMode = { supported: 0, current: 0 };
   #serverName = "";
@@ -199,39 +209,8 @@ export class SpiceSession implements AsyncDisposable {
   async #attach(signal: AbortSignal): Promise<void> {
     const init = Promise.withResolvers<Decoded<typeof MAIN_MESSAGES[103]>>();
     const list = Promise.withResolvers<void>();
-    await this.#open(signal, {
-      link: {
-        channel: "main",
-        ...MAIN,
-        connectionId: 0,
-        caps: [MAIN_CAPS.nameAndUuid, MAIN_CAPS.agentConnectedTokens],
-        early: encodeMessage(
-          MAIN_REQUESTS.attach_channels.id,
-          MAIN_REQUESTS.attach_channels.body,
-          {},
-        ),
-      },
-      options: {
-        maxBytes: MAIN_MAX_BYTES,
-        routes: routes(MAIN_MESSAGES, {
-          init: (value) => {
-            const { supportedMouseModes: supported, currentMouseMode: current } = value;
-            this.#mouseMode = { supported, current };
-            init.resolve(value);
-          },
-          channels_list: ({ items }) => {
-            this.#addOffered(items); // a later list holds additions only
-            list.resolve();
-          },
-          mouse_mode: (mode) => this.#mouseMode = mode,
-          name: ({ text }) => this.#serverName = text,
-          migrate_begin: () => this.#endForMigration(),
-          migrate_switch_host: () => this.#endForMigration(),
-          migrate_begin_seamless: () => this.#endForMigration(),
-        }),
-      },
-    });
-    const { sessionId } = await this.#wait("INIT of the main channel", init.promise);
+    await this.#open(signal, this.#mainSetup(init.resolve, list.resolve), 0);
+    this.#sessionId = (await this.#wait("INIT of the main channel", init.promise)).sessionId;
     await this.#wait("list of channels", list.promise);
     this.#emit({ channel: "main", id: 0, state: "up" });
 
@@ -244,7 +223,7 @@ export class SpiceSession implements AsyncDisposable {
             `expected at most ${MAX_DISPLAYS}`,
         );
       }
-      const opening = displays.map((id) => this.#openDisplay(signal, sessionId, id));
+      const opening = displays.map((id) => this.#openDisplay(signal, id));
       this.#running.push(Promise.allSettled(opening)); // one may fail while others still open
       await Promise.all(opening);
     }
@@ -254,67 +233,155 @@ export class SpiceSession implements AsyncDisposable {
     }, STALL_MS);
   }
 
+  /** How main is linked; ATTACH_CHANNELS travels with the ticket. */
+  #mainSetup(
+    onInit: (init: Decoded<typeof MAIN_MESSAGES[103]>) => void,
+    onList: () => void,
+  ): ChannelSetup {
+    const handlers: Handlers<typeof MAIN_MESSAGES> = {
+      init: (value) => {
+        const { supportedMouseModes: supported, currentMouseMode: current } = value;
+        this.#mouseMode = { supported, current };
+        onInit(value);
+      },
+      channels_list: ({ items }) => {
+        this.#addOffered(items); // a later list holds additions only
+        onList();
+      },
+      mouse_mode: (mode) => this.#mouseMode = mode,
+      name: ({ text }) => this.#serverName = text,
+      migrate_begin: () => this.#endForMigration(),
+      migrate_switch_host: () => this.#endForMigration(),
+      migrate_begin_seamless: () => this.#endForMigration(),
+    };
+    return {
+      type: MAIN_TYPE,
+      caps: [MAIN_CAPS.nameAndUuid, MAIN_CAPS.agentConnectedTokens],
+      maxBytes: MAIN_MAX_BYTES,
+      early: () => encodeMessages((add) => add(MAIN_REQUESTS.attach_channels, {})),
+      routes: (link) => routes(MAIN_MESSAGES, both(handlers, this.#options.onMain?.(link) ?? {})),
+    };
+  }
+
   /**
    * Links a display and waits until the server uses it. Its first message is the proof: the
    * server's display thread sends it after it has made this client one of its own, and only that
    * thread handles what the guest draws.
    */
-  async #openDisplay(signal: AbortSignal, sessionId: number, id: number): Promise<void> {
+  async #openDisplay(signal: AbortSignal, id: number): Promise<void> {
     const up = Promise.withResolvers<void>();
-    const { init } = DISPLAY_REQUESTS;
-    await this.#open(signal, {
-      link: {
-        channel: id === 0 ? "display" : `display-${id}`,
-        type: DISPLAY_TYPE,
-        id,
-        connectionId: sessionId,
-        caps: [DISPLAY_CAPS.monitorsConfig],
-        early: encodeMessage(init.id, init.body, NO_CACHES),
-      },
-      options: {
-        maxBytes: DISPLAY_MAX_BYTES,
-        routes: routes(DISPLAY_MESSAGES, {}), // draws are dropped, whatever their size
-        onFirstMessage: up.resolve,
-      },
-    });
+    await this.#open(signal, displaySetup(this.#options), id, up.resolve);
     await this.#wait(`first message of display ${id}`, up.promise);
     this.#emit({ channel: "display", id, state: "up" });
   }
 
+  /**
+   * Links one more channel of an attached session: the cursor, the inputs, a port.
+   *
+   * @param id Which one of its type, as in `offered`.
+   * @throws {SpiceLinkError} when the server refuses or closes: an unknown channel, or a port that
+   * another client has.
+   * @throws {SpiceTimeoutError} when the server does not answer within `timeoutMs`, 10 s if left out.
+   * @throws {SpiceClosedError} when the session has ended.
+   * @throws the signal's reason when it is aborted first.
+   */
+  async open(
+    setup: ChannelSetup,
+    id = 0,
+    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<OpenChannel> {
+    const { timeoutMs = ATTACH_TIMEOUT_MS, signal } = options;
+    const name = channelName(setup.type, id);
+    if (this.#isClosing) {
+      throw new SpiceClosedError(`Cannot link the ${name} channel: the session has ended`);
+    }
+    if (this.#linked.has(name)) throw new Error(`Cannot link the ${name} channel twice`);
+    const tooLate = new SpiceTimeoutError(
+      `Cannot link the ${name} channel: no answer within ${timeoutMs} ms`,
+    );
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(tooLate), timeoutMs);
+    const opening = this.#open(
+      AbortSignal.any(signal ? [late.signal, signal] : [late.signal]),
+      setup,
+      id,
+    );
+    this.#running.push(opening.catch(() => {}));
+    try {
+      const channel = await opening;
+      this.#emit({ channel: channelType(setup.type), id, state: "up" });
+      return channel;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Connects and links a channel, and lets it run. */
-  async #open(signal: AbortSignal, { link, options }: ChannelPlan): Promise<void> {
-    const { channel: name, type, id } = link;
+  async #open(
+    signal: AbortSignal,
+    setup: ChannelSetup,
+    id: number,
+    onFirstMessage?: () => void,
+  ): Promise<SpiceChannel> {
+    const { type, caps, maxBytes, early } = setup;
+    const name = channelName(type, id);
     const onWait = (what: string) => this.#waitingFor = what;
     onWait(`connection for the ${name} channel`);
     const stream = await connectStream(this.#target, signal);
     this.#streams.add(stream);
     if (this.#isClosing) stream.close();
-    const { password } = this.#options;
-    await linkChannel(stream, { ...link, onWait, ...(password ? { password } : {}) });
-    signal.throwIfAborted();
+    const giveUp = () => stream.close();
+    signal.addEventListener("abort", giveUp);
+    const { password, onNotice } = this.#options;
+    let linked: LinkResult;
+    try {
+      linked = await linkChannel(stream, {
+        channel: name,
+        type,
+        id,
+        connectionId: this.#sessionId,
+        caps,
+        onWait,
+        ...(early ? { early } : {}),
+        ...(password ? { password } : {}),
+      });
+      signal.throwIfAborted();
+    } catch (error) {
+      stream.close();
+      this.#streams.delete(stream);
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
 
-    const { onNotice } = this.#options;
     const channel = new SpiceChannel(stream, {
-      ...options,
       name,
+      id,
+      caps: linked,
+      maxBytes,
+      routes: (link) => setup.routes(link),
       onMigrate: () => this.#endForMigration(),
+      ...(onFirstMessage ? { onFirstMessage } : {}),
       ...(onNotice ? { onNotice } : {}),
     });
     this.#linked.set(name, channel);
-    this.#emit({ channel: CHANNEL_TYPES[type] ?? name, id, state: "linked" });
-    this.#running.push(this.#run(channel, name, link));
+    this.#emit({ channel: channelType(type), id, state: "linked" });
+    this.#running.push(this.#run(channel, stream, type));
+    return channel;
   }
 
   /** Runs a channel to its end; main's end is the session's. */
-  async #run(channel: SpiceChannel, name: string, link: { type: number; id: number }) {
+  async #run(channel: SpiceChannel, stream: SpiceStream, type: number): Promise<void> {
     const end = await channel.run();
-    this.#linked.delete(name);
+    this.#linked.delete(channel.name);
+    this.#streams.delete(stream);
     this.#lose(end);
     try {
-      const type = CHANNEL_TYPES[link.type] ?? name;
-      this.#emit({ channel: type, id: link.id, state: "closed", reason: end.text });
+      const { id } = channel;
+      this.#emit({ channel: channelType(type), id, state: "closed", reason: end.text });
     } finally {
-      if (link.type === MAIN.type) await this.#endWith(end);
+      if (type === MAIN_TYPE) await this.#endWith(end);
     }
   }
 
@@ -341,7 +408,7 @@ export class SpiceSession implements AsyncDisposable {
     for (const { type, id } of items) {
       if (known.has(type << 8 | id)) continue;
       known.add(type << 8 | id);
-      this.#offered.push({ channel: CHANNEL_TYPES[type] ?? `type ${type}`, type, id });
+      this.#offered.push({ channel: channelType(type), type, id });
     }
   }
 

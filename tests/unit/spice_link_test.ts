@@ -104,7 +104,7 @@ Deno.test("linkChannel sends early messages with the ticket when there is no pas
     await connection.readTicket();
     got = await connection.read(early.length); // before the result
     await connection.write(le([4, 0]));
-  }, { ...REQUEST, early });
+  }, { ...REQUEST, early: () => early });
   assertEquals(got, early);
 });
 
@@ -116,7 +116,7 @@ Deno.test("linkChannel keeps early messages until a password is accepted", async
     await judge(0)(connection);
     password = connection.password;
     got = await connection.read(early.length);
-  }, { ...REQUEST, early, password: "pässword" });
+  }, { ...REQUEST, early: () => early, password: "pässword" });
   assertEquals([password, got], ["pässword", early]);
 
   await assertRejects(
@@ -124,7 +124,7 @@ Deno.test("linkChannel keeps early messages until a password is accepted", async
       link(async (connection) => {
         await judge(7)(connection);
         got = await connection.read(1);
-      }, { ...REQUEST, early, password: "wrong" }),
+      }, { ...REQUEST, early: () => early, password: "wrong" }),
     SpiceLinkError,
   );
 });

@@ -14,6 +14,8 @@ import {
   SpiceLinkError,
   SpiceTimeoutError,
 } from "../../lib/spice/errors.ts";
+import { type ChannelSetup, routes } from "../../lib/spice/channel.ts";
+import { empty, message } from "../../lib/spice/codec.ts";
 import { type SpiceEvent, SpiceSession } from "../../lib/spice/session.ts";
 import {
   channelsList,
@@ -415,4 +417,83 @@ Deno.test("an onEvent that throws fails the attach and leaves nothing behind", a
     })
   );
   assertEquals(error, defect);
+});
+
+/** A channel that nobody has a use for: what comes is kept. */
+function listener(got: number[]): ChannelSetup {
+  return {
+    type: 4,
+    caps: [],
+    maxBytes: 100,
+    routes: () => routes({ 105: message("hide", empty) }, { hide: () => void got.push(105) }),
+  };
+}
+
+Deno.test("open links one more channel of a session, and both end together", async () => {
+  const links: unknown[] = [];
+  const shown = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    display: async (connection) => {
+      links.push(connection.link);
+      if (connection.link.type === 2) return await serveDisplay(connection);
+      await connection.send(105);
+      await connection.send(3, le([4, 1], [4, 20]));
+      assertEquals((await connection.receive()).type, 1);
+      shown.resolve();
+      await connection.drain();
+    },
+  });
+  const events: SpiceEvent[] = [];
+  await using session = await SpiceSession.connect(server.target, {
+    onEvent: (event) => events.push(event),
+  });
+  const got: number[] = [];
+  const channel = await session.open(listener(got));
+  await shown.promise;
+  assertEquals(got, [105]);
+  assertEquals(links.at(-1), { type: 4, id: 0, connectionId: SESSION_ID });
+  assertEquals(session.channels, ["main", "display", "cursor"]);
+  assertEquals(events.slice(ATTACHED.length).map(brief), ["cursor 0 linked", "cursor 0 up"]);
+
+  await session[Symbol.asyncDispose]();
+  assertEquals((await channel.closed).by, "client");
+  await assertRejects(() => session.open(listener(got)), SpiceClosedError, "has ended");
+});
+
+Deno.test("open fails within its deadline or at the user's signal, and the session goes on", async () => {
+  await using server = await FakeSpiceServer.start({
+    link: async (connection) => {
+      if (connection.link.type === 4) await connection.drain();
+      else await connection.write(linkReply());
+    },
+  });
+  await using session = await SpiceSession.connect(server.target);
+  const setup = listener([]);
+  await assertRejects(
+    () => session.open(setup, 0, { timeoutMs: 50 }),
+    SpiceTimeoutError,
+    "Cannot link the cursor channel: no answer within 50 ms",
+  );
+  const user = new AbortController();
+  const opening = session.open(setup, 0, { signal: user.signal });
+  user.abort(new Error("enough"));
+  await assertRejects(() => opening, Error, "enough");
+  assertEquals(session.channels, ["main", "display"]);
+});
+
+Deno.test("displays and main hand their messages to handlers of the caller", async () => {
+  await using server = await FakeSpiceServer.start({
+    display: async (connection) => {
+      await connection.receive();
+      await connection.send(314, le([4, 0], [4, 640], [4, 480], [4, 32], [4, 1]));
+      await connection.drain();
+    },
+  });
+  const made = Promise.withResolvers<number>();
+  let agents = -1;
+  await using _session = await SpiceSession.connect(server.target, {
+    onDisplay: () => ({ surface_create: ({ width }) => made.resolve(width) }),
+    onMain: () => ({ init: ({ agentConnected }) => void (agents = agentConnected) }),
+  });
+  assertEquals([await made.promise, agents], [640, 0]);
 });

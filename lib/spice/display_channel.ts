@@ -1,0 +1,54 @@
+/** How the display channel is linked. */
+import type { Decoded } from "./codec.ts";
+import { type ChannelLink, type ChannelSetup, type Handlers, routes } from "./channel.ts";
+import {
+  DISPLAY_CAPS,
+  DISPLAY_MAX_BYTES,
+  DISPLAY_MESSAGES,
+  DISPLAY_REQUESTS,
+  IMAGE_COMPRESSIONS,
+  NO_CACHES,
+} from "./display_messages.ts";
+import { encodeMessages } from "./framing.ts";
+import { hasCap } from "./link.ts";
+
+/** Type of the display channel. Source: spice/enums.h, SPICE_CHANNEL. */
+export const DISPLAY_TYPE = 2;
+
+/** Handlers of a display's messages. */
+export type DisplayHandlers = Handlers<typeof DISPLAY_MESSAGES>;
+
+/** Options of {@linkcode displaySetup}. */
+export interface DisplayOptions {
+  /** Makes the handlers for one display; everything it draws is dropped when left out. */
+  onDisplay?: (link: ChannelLink) => DisplayHandlers;
+  /**
+   * Whether images may come compressed as the server likes it; when left out, it is asked for plain
+   * pixels, which cost the least on a local socket.
+   */
+  takesCompression?: boolean;
+  /** What images the server may refer to later; none when left out. */
+  caches?: Partial<Decoded<typeof DISPLAY_REQUESTS.init.body>>;
+}
+
+/**
+ * Returns how a display is linked. INIT travels with the ticket: it spares the server's display
+ * thread a poll every 10 ms for an INIT that comes too late.
+ */
+export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
+  const { onDisplay, takesCompression = false, caches } = options;
+  const { init, preferred_compression } = DISPLAY_REQUESTS;
+  return {
+    type: DISPLAY_TYPE,
+    caps: [DISPLAY_CAPS.monitorsConfig],
+    maxBytes: DISPLAY_MAX_BYTES,
+    early({ channelCaps }) {
+      const prefers = !takesCompression && hasCap(channelCaps, DISPLAY_CAPS.prefCompression);
+      return encodeMessages((add) => {
+        add(init, { ...NO_CACHES, ...caches });
+        if (prefers) add(preferred_compression, { compression: IMAGE_COMPRESSIONS.off });
+      });
+    },
+    routes: (link) => routes(DISPLAY_MESSAGES, onDisplay?.(link) ?? {}),
+  };
+}
