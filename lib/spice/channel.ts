@@ -156,6 +156,18 @@ export interface ChannelLink {
   send<T>(request: Request<T>, value: T): void;
 }
 
+/** A linked channel, as those see it who carry more than messages of a few bytes. */
+export interface PacedLink extends ChannelLink {
+  /** Resolves once the socket has taken what was sent so far, or the channel has ended. */
+  drained(): Promise<void>;
+  /** Stops reading, so that the server stops sending, until `resume` is called. */
+  pause(): void;
+  /** Goes on after `pause`. */
+  resume(): void;
+  /** Resolves when the channel has ended, whoever ended it. Never rejects. */
+  readonly closed: Promise<ChannelEnd>;
+}
+
 /** A kind of channel: how it is linked, and what is done with its messages. */
 export interface ChannelSetup {
   /** The channel's type. Source: spice/enums.h, SPICE_CHANNEL. */
@@ -164,10 +176,12 @@ export interface ChannelSetup {
   readonly caps: readonly number[];
   /** The most bytes of a message body. */
   readonly maxBytes: number;
+  /** Whether the server reads only as fast as the guest does: then it may stop for any time. */
+  readonly isPacedByGuest?: boolean;
   /** Framed messages to send as early as possible, for a server that can do `caps`. */
   readonly early?: (caps: LinkResult) => Uint8Array;
   /** Called once the channel is linked, before its first message is read. */
-  routes(link: ChannelLink): Routes;
+  routes(link: PacedLink): Routes;
 }
 
 /** Options of {@linkcode SpiceChannel}. */
@@ -179,9 +193,11 @@ export interface ChannelOptions {
   /** What the server can do on this channel; nothing when left out. */
   caps?: LinkResult;
   /** What to do with the channel's own messages. */
-  routes: Routes | ((link: ChannelLink) => Routes);
+  routes: Routes | ((link: PacedLink) => Routes);
   /** The most bytes of a message body. */
   maxBytes: number;
+  /** Whether the server may stop reading for any time; not when left out. */
+  isPacedByGuest?: boolean;
   /** Called once, when the first message has come. */
   onFirstMessage?: () => void;
   /** Takes texts for the user. */
@@ -193,7 +209,7 @@ export interface ChannelOptions {
 const NO_CAPS: LinkResult = { commonCaps: new Uint32Array(), channelCaps: new Uint32Array() };
 
 /** A linked channel; owns its stream. */
-export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
+export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   readonly name: string;
   readonly id: number;
   readonly caps: LinkResult;
@@ -216,6 +232,7 @@ export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
   #outbox: Uint8Array[] = [];
   #outboxBytes = 0;
   #sending: Promise<void> | undefined;
+  #paused: PromiseWithResolvers<void> | undefined;
   #end: ChannelEnd | undefined;
   #disconnecting: string | undefined;
   #watched = { received: -1, sent: -1 };
@@ -258,6 +275,7 @@ export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
       for (let chunk; (chunk = await this.#stream.chunk());) {
         this.stats.bytes += chunk.length;
         this.#splitter.feed(chunk);
+        if (this.#paused) await this.#paused.promise;
         if (this.#end) break;
       }
       this.#end ??= { by: "server", text: this.#serverClosed() };
@@ -280,6 +298,7 @@ export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
   close(text: string): void {
     this.#end ??= { by: "client", text };
     this.#stream.close();
+    this.resume();
   }
 
   [Symbol.dispose](): void {
@@ -298,6 +317,19 @@ export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
     this.#outbox.push(bytes);
     this.#outboxBytes += bytes.length;
     this.#sending ??= this.#flush();
+  }
+
+  async drained(): Promise<void> {
+    await this.#sending;
+  }
+
+  pause(): void {
+    if (!this.#end) this.#paused ??= Promise.withResolvers();
+  }
+
+  resume(): void {
+    this.#paused?.resolve();
+    this.#paused = undefined;
   }
 
   async #flush(): Promise<void> {
@@ -320,8 +352,10 @@ export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
   endIfStalled(periodMs: number): void {
     const { received, sent } = this.#watched;
     this.#watched = { received: this.stats.bytes, sent: this.#sentBytes };
-    const isReadStalled = this.#splitter.insideMessage && received === this.stats.bytes;
-    const isWriteStalled = this.#sending !== undefined && sent === this.#sentBytes;
+    const isReadStalled = this.#splitter.insideMessage && received === this.stats.bytes &&
+      !this.#paused;
+    const isWriteStalled = this.#sending !== undefined && sent === this.#sentBytes &&
+      !this.#options.isPacedByGuest;
     if (!isReadStalled && !isWriteStalled) return;
     const what = isReadStalled ? "the server stopped inside a message" : "the server reads nothing";
     const error = new SpiceTimeoutError(
@@ -329,6 +363,7 @@ export class SpiceChannel implements ChannelLink, MessageSink, Disposable {
     );
     this.#end ??= { by: "error", text: error.message, error };
     this.#stream.close();
+    this.resume();
   }
 
   /** Says how much of a message is read. @throws {SpiceLimitError} if it is too large */

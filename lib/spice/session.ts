@@ -9,7 +9,7 @@
 import { withDeadline } from "../base/deadline.ts";
 import { DeadlineError, SpiceError } from "../base/errors.ts";
 import { both, type Handlers, routes, SpiceChannel, type SpiceNotice } from "./channel.ts";
-import type { ChannelEnd, ChannelLink, ChannelSetup, ChannelStats } from "./channel.ts";
+import type { ChannelEnd, ChannelSetup, ChannelStats, PacedLink } from "./channel.ts";
 import type { Decoded } from "./codec.ts";
 import { DISPLAY_TYPE, type DisplayOptions, displaySetup } from "./display_channel.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "./errors.ts";
@@ -89,7 +89,7 @@ export interface SpiceSessionOptions extends DisplayOptions {
   /** Gives up attaching; the session is not affected later. */
   signal?: AbortSignal;
   /** Makes handlers of main's messages beside the session's own. */
-  onMain?: (link: ChannelLink) => Handlers<typeof MAIN_MESSAGES>;
+  onMain?: (link: PacedLink) => Handlers<typeof MAIN_MESSAGES>;
   /** Is told what becomes of the channels. */
   onEvent?: (event: SpiceEvent) => void;
   /** Takes the server's texts for the user, safe to show. */
@@ -97,11 +97,9 @@ export interface SpiceSessionOptions extends DisplayOptions {
 }
 
 /** A channel that was opened beside main and the displays. */
-export interface OpenChannel extends ChannelLink {
+export interface OpenChannel extends PacedLink {
   /** Counts since the link, live. */
   readonly stats: Readonly<ChannelStats>;
-  /** Resolves when the channel has ended, whoever ended it. Never rejects. */
-  readonly closed: Promise<ChannelEnd>;
   /** Ends the channel for the reason `text`, at once. */
   close(text: string): void;
 }
@@ -323,7 +321,7 @@ export class SpiceSession implements AsyncDisposable {
     id: number,
     onFirstMessage?: () => void,
   ): Promise<SpiceChannel> {
-    const { type, caps, maxBytes, early } = setup;
+    const { type, caps, maxBytes, isPacedByGuest = false, early } = setup;
     const name = channelName(type, id);
     const onWait = (what: string) => this.#waitingFor = what;
     onWait(`connection for the ${name} channel`);
@@ -360,6 +358,7 @@ export class SpiceSession implements AsyncDisposable {
       id,
       caps: linked,
       maxBytes,
+      isPacedByGuest,
       routes: (link) => setup.routes(link),
       onMigrate: () => this.#endForMigration(),
       ...(onFirstMessage ? { onFirstMessage } : {}),

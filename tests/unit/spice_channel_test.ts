@@ -379,3 +379,55 @@ Deno.test("any bytes end a channel with an error of ours or with the stream's en
     { numRuns: 500 },
   );
 });
+
+Deno.test("pause stops the server, and resume goes on where it was", async () => {
+  const PINGS = 40_000;
+  let answered = 0;
+  await using rig = await start();
+  const ping = framed(4, le([4, 9], [8, 1]));
+  const block = join(...Array.from({ length: 100 }, () => ping));
+  rig.channel.pause();
+  let written = 0;
+  const writing = (async () => {
+    for (; written < PINGS; written += 100) await rig.server.write(block);
+  })();
+  const reading = (async () => {
+    for (; answered < PINGS; answered++) await rig.server.receive();
+  })();
+  for (let before = -1; before !== written;) {
+    before = written;
+    await pause(20);
+  }
+  assertLess(written, PINGS);
+  assertLess(rig.channel.stats.bytes, 200_000); // what was read before it took effect
+  rig.channel.resume();
+  await Promise.all([writing, reading]);
+});
+
+Deno.test("a paused channel ends when it is closed, and is not called stalled", async () => {
+  await using rig = await start();
+  rig.channel.pause();
+  await rig.server.write(le([2, 4], [4, 12])); // a message that does not go on
+  rig.channel.endIfStalled(10);
+  await pause(20);
+  rig.channel.endIfStalled(10);
+  rig.channel.close("enough");
+  assertEquals(await rig.end, { by: "client", text: "enough" });
+  assertEquals(await rig.channel.closed, { by: "client", text: "enough" });
+});
+
+Deno.test("drained waits for the server, and a server paced by its guest may take its time", async () => {
+  await using rig = await start({ isPacedByGuest: true });
+  rig.channel.send(LARGE, new Uint8Array(LARGE_BYTES));
+  let isDrained = false;
+  const draining = rig.channel.drained().then(() => isDrained = true);
+  for (let i = 0; i < 3; i++) {
+    await pause(10);
+    rig.channel.endIfStalled(10);
+  }
+  assertEquals(isDrained, false);
+  assertEquals((await rig.server.receive()).body.length, LARGE_BYTES);
+  await draining;
+  assertEquals(isDrained, true);
+  await rig.channel.drained();
+});
