@@ -413,6 +413,33 @@ export const countedBytes: Codec<Uint8Array> = {
   },
 };
 
+/** All bytes up to the body's end; decoded as a view of the body. */
+export const restBytes: Codec<Uint8Array> = {
+  minBytes: 0,
+  decode: (reader) => reader.bytes(reader.remaining),
+  encode: (writer, value) => writer.bytes(value),
+};
+
+/**
+ * As many items as there are up to the body's end; bytes too few for one more are left unread.
+ *
+ * @throws {RangeError} if an item may take no bytes at all: then the list would have no end.
+ */
+export function restList<T>(item: Codec<T>): Codec<T[]> {
+  if (item.minBytes < 1) throw new RangeError("Cannot count items without bytes");
+  return {
+    minBytes: 0,
+    decode(reader) {
+      const items: T[] = [];
+      while (reader.remaining >= item.minBytes) items.push(item.decode(reader));
+      return items;
+    },
+    encode(writer, value) {
+      for (const one of value) item.encode(writer, one);
+    },
+  };
+}
+
 /** An entry of a message table: the name of a message and its layout. */
 export interface Message<N extends string, T> extends Codec<T> {
   /** The message's name as spice.proto spells it. */

@@ -12,6 +12,8 @@ import {
   i16,
   i32,
   i64,
+  restBytes,
+  restList,
   struct,
   u16,
   u32,
@@ -166,6 +168,17 @@ Deno.test("any bytes either decode or throw SpiceDecodeError, in every table", (
     }),
     { numRuns: 2000 },
   );
+});
+
+Deno.test("restBytes and restList take what is left, and nothing beyond", () => {
+  const layout = struct({ head: u8, items: restList(u16) });
+  assertEquals(encode(layout, { head: 1, items: [2, 3] }).toHex(), "0102000300");
+  const reader = new ByteReader(Uint8Array.of(1, 2, 0, 3)); // half an item too much
+  assertEquals(layout.decode(reader), { head: 1, items: [2] });
+  assertEquals(reader.remaining, 1);
+  assertEquals(restBytes.decode(reader), Uint8Array.of(3));
+  assertEquals(restBytes.decode(reader), new Uint8Array());
+  assertThrows(() => restList(empty), RangeError, "without bytes");
 });
 
 Deno.test("the display's INIT has the 14 bytes of the protocol", () => {
