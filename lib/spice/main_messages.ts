@@ -65,4 +65,5 @@ export const MAIN_MESSAGES = {
 /** Ids and layouts of client messages. */
 export const MAIN_REQUESTS = {
   attach_channels: { id: 104, body: empty },
+  mouse_mode_request: { id: 105, body: struct({ mode: u16 }) }, // one of MOUSE_MODES
 } as const;

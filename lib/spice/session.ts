@@ -9,13 +9,14 @@
 import { withDeadline } from "../base/deadline.ts";
 import { DeadlineError, SpiceError } from "../base/errors.ts";
 import { both, type Handlers, routes, SpiceChannel, type SpiceNotice } from "./channel.ts";
-import type { ChannelEnd, ChannelSetup, ChannelStats, PacedLink } from "./channel.ts";
+import type { ChannelEnd, ChannelLink, ChannelSetup, ChannelStats, PacedLink } from "./channel.ts";
 import type { Decoded } from "./codec.ts";
 import { DISPLAY_TYPE, type DisplayOptions, displaySetup } from "./display_channel.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "./errors.ts";
 import { encodeMessages } from "./framing.ts";
 import { linkChannel, type LinkResult } from "./link.ts";
 import { MAIN_CAPS, MAIN_MAX_BYTES, MAIN_MESSAGES, MAIN_REQUESTS } from "./main_messages.ts";
+import { MouseMode, type PointerKind } from "./mouse_mode.ts";
 import { connectStream, type SpiceStream, type SpiceTarget, targetText } from "./transport.ts";
 
 export type { SpiceNotice, SpiceTarget };
@@ -84,6 +85,11 @@ export interface SpiceSessionOptions extends DisplayOptions {
   password?: string;
   /** What to link besides main, where the server has it; displays when left out. */
   channels?: readonly SpiceChannelKind[];
+  /**
+   * How the guest's pointer is moved: `absolute` wherever the guest can take places, as when left
+   * out, or always `relative`, for who captures the pointer.
+   */
+  pointer?: PointerKind;
   /** Milliseconds until attaching fails; 10 s when left out. */
   timeoutMs?: number;
   /** Gives up attaching; the session is not affected later. */
@@ -130,12 +136,13 @@ export class SpiceSession implements AsyncDisposable {
   #stallTimer: ReturnType<typeof setInterval> | undefined;
   #sessionId = 0;
   #offered: OfferedChannel[] = [];
-  #mouseMode = { supported: 0, current: 0 };
+  readonly #mouseMode: MouseMode;
   #serverName = "";
 
   private constructor(target: SpiceTarget, options: SpiceSessionOptions) {
     this.#target = target;
     this.#options = options;
+    this.#mouseMode = new MouseMode(options.pointer ?? "absolute");
     this.#lost.promise.catch(() => {}); // nobody may be waiting
   }
 
@@ -186,7 +193,22 @@ export class SpiceSession implements AsyncDisposable {
 
   /** Mouse modes as bits, 1 relative and 2 absolute: what the server can do, and what is on. */
   get mouseMode(): Readonly<{ supported: number; current: number }> {
-    return this.#mouseMode;
+    return this.#mouseMode.bits;
+  }
+
+  /**
+   * Waits until the guest's pointer is of one kind: `absolute` comes once the guest has a driver for
+   * its tablet, or the agent runs.
+   *
+   * @throws {DeadlineError} when `timeoutMs` passes first, 10 s when left out.
+   * @throws {SpiceClosedError} when the session ends first.
+   * @throws the signal's reason when it is aborted first.
+   */
+  waitForPointer(
+    kind: PointerKind,
+    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    return this.#mouseMode.wait(kind, this.closed, options);
   }
 
   /** The VM's name as the server tells it, safe to show; empty if it does not. */
@@ -236,28 +258,29 @@ export class SpiceSession implements AsyncDisposable {
     onInit: (init: Decoded<typeof MAIN_MESSAGES[103]>) => void,
     onList: () => void,
   ): ChannelSetup {
-    const handlers: Handlers<typeof MAIN_MESSAGES> = {
+    const handlers = (link: ChannelLink): Handlers<typeof MAIN_MESSAGES> => ({
       init: (value) => {
         const { supportedMouseModes: supported, currentMouseMode: current } = value;
-        this.#mouseMode = { supported, current };
+        this.#mouseMode.update(link, { supported, current });
         onInit(value);
       },
       channels_list: ({ items }) => {
         this.#addOffered(items); // a later list holds additions only
         onList();
       },
-      mouse_mode: (mode) => this.#mouseMode = mode,
+      mouse_mode: (mode) => this.#mouseMode.update(link, mode),
       name: ({ text }) => this.#serverName = text,
       migrate_begin: () => this.#endForMigration(),
       migrate_switch_host: () => this.#endForMigration(),
       migrate_begin_seamless: () => this.#endForMigration(),
-    };
+    });
     return {
       type: MAIN_TYPE,
       caps: [MAIN_CAPS.nameAndUuid, MAIN_CAPS.agentConnectedTokens],
       maxBytes: MAIN_MAX_BYTES,
       early: () => encodeMessages((add) => add(MAIN_REQUESTS.attach_channels, {})),
-      routes: (link) => routes(MAIN_MESSAGES, both(handlers, this.#options.onMain?.(link) ?? {})),
+      routes: (link) =>
+        routes(MAIN_MESSAGES, both(handlers(link), this.#options.onMain?.(link) ?? {})),
     };
   }
 
