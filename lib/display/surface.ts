@@ -1,0 +1,58 @@
+/** Surfaces: what the guest draws on, each in one block of memory. */
+import type { PixelFormat } from "./pixel_formats.ts";
+
+/** Returns zeroed memory, so that shared memory can take the place of memory of our own. */
+export type AllocatePixels = (byteLength: number) => ArrayBufferLike;
+
+/** The most pixels of one side of a surface. */
+export const MAX_SIDE = 16384;
+/** The most pixels of a surface, and of an image. */
+export const MAX_PIXELS = 64 * 1024 * 1024;
+/** Surfaces that live at the same time. */
+export const MAX_SURFACES = 1024;
+/** Bytes of all surfaces of a display together. */
+export const MAX_SURFACE_BYTES = 512 * 1024 * 1024;
+
+/** Whether a picture may be this large: at least one pixel, and within the limits. */
+export function isAllowedSize(width: number, height: number): boolean {
+  return width >= 1 && height >= 1 && width <= MAX_SIDE && height <= MAX_SIDE &&
+    width * height <= MAX_PIXELS;
+}
+
+/** A surface. Its size and its memory stay the same for as long as it lives. */
+export class Surface {
+  /** Its number on the wire. */
+  readonly id: number;
+  /** Pixels. */
+  readonly width: number;
+  /** Pixels. */
+  readonly height: number;
+  readonly format: PixelFormat;
+  /**
+   * One pixel each, 0xAARRGGBB, rows top-down without padding. The A byte means nothing unless
+   * `format.hasAlpha`. It changes while the guest draws: copy what has to stay.
+   */
+  readonly pixels: Uint32Array<ArrayBufferLike>;
+  /** The same memory as bytes: B G R A. */
+  readonly bytes: Uint8Array<ArrayBufferLike>;
+
+  /** @throws {RangeError} if the size is beyond the limits or `allocate` gave too little memory. */
+  constructor(
+    id: number,
+    width: number,
+    height: number,
+    format: PixelFormat,
+    allocate: AllocatePixels = (byteLength) => new ArrayBuffer(byteLength),
+  ) {
+    if (!isAllowedSize(width, height)) {
+      throw new RangeError(`Cannot make a surface: ${width}×${height} is beyond the limits`);
+    }
+    this.id = id;
+    this.width = width;
+    this.height = height;
+    this.format = format;
+    const memory = allocate(width * height * 4);
+    this.pixels = new Uint32Array(memory, 0, width * height);
+    this.bytes = new Uint8Array(memory, 0, width * height * 4);
+  }
+}
