@@ -8,6 +8,8 @@
  * ├── SpiceClosedError    the server closed a connection that is still needed
  * ├── SpiceTimeoutError   the server said nothing for too long
  * ├── SpiceDecodeError    bytes that do not follow the protocol
+ * ├── SpiceAgentError     the guest's agent is not there, or does not do it
+ * ├── SpicePortError      no such port, or one that is closed
  * └── SpiceLimitError     a size or count beyond what this client accepts
  * ```
  */
@@ -31,6 +33,16 @@ export class SpiceTimeoutError extends SpiceError {
 /** Bytes that do not follow the protocol. */
 export class SpiceDecodeError extends SpiceError {
   override name = "SpiceDecodeError";
+}
+
+/** The guest's agent is not there, cannot do what is asked, or refuses. */
+export class SpiceAgentError extends SpiceError {
+  override name = "SpiceAgentError";
+}
+
+/** No port has that name, or the port is closed. */
+export class SpicePortError extends SpiceError {
+  override name = "SpicePortError";
 }
 
 /** A size or count beyond what this client accepts; the stream cannot be followed after it. */

@@ -5,6 +5,7 @@ import {
   empty,
   fixedBytes,
   message,
+  restBytes,
   struct,
   u16,
   u32,
@@ -48,15 +49,15 @@ export const MAIN_MESSAGES = {
   ),
   105: message("mouse_mode", struct({ supported: u16, current: u16 })),
   106: { name: "multi_media_time" },
-  107: { name: "agent_connected" },
-  108: { name: "agent_disconnected" },
-  109: { name: "agent_data" },
-  110: { name: "agent_token" },
+  107: message("agent_connected", empty), // to a client without agentConnectedTokens
+  108: message("agent_disconnected", struct({ reason: u32 })), // a link error code
+  109: message("agent_data", struct({ data: restBytes })), // at most 2048 bytes of the agent's stream
+  110: message("agent_token", struct({ count: u32 })),
   111: message("migrate_switch_host", empty),
   112: { name: "migrate_end" },
   113: message("name", struct({ text: countedText })),
   114: message("uuid", struct({ bytes: fixedBytes(16) })),
-  115: { name: "agent_connected_tokens" },
+  115: message("agent_connected_tokens", struct({ tokens: u32 })),
   116: message("migrate_begin_seamless", empty),
   117: { name: "migrate_dst_seamless_ack" },
   118: { name: "migrate_dst_seamless_nack" },
@@ -66,4 +67,6 @@ export const MAIN_MESSAGES = {
 export const MAIN_REQUESTS = {
   attach_channels: { id: 104, body: empty },
   mouse_mode_request: { id: 105, body: struct({ mode: u16 }) }, // one of MOUSE_MODES
+  agent_start: { id: 106, body: struct({ tokens: u32 }) }, // messages that the server may send
+  agent_data: { id: 107, body: struct({ data: restBytes }) },
 } as const;
