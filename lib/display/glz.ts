@@ -105,11 +105,9 @@ export class GlzWindow {
       this.#keep(id, image);
     }
 
-    let { pixels } = image;
-    if (!header.topDown) {
-      pixels = pixels.slice();
-      flipRows(pixels, size.width);
-    }
+    // The window's own pixels must stay as they are.
+    const pixels = image.pixels.slice();
+    if (!header.topDown) flipRows(pixels, size.width);
     return { width: size.width, height: size.height, pixels, hasAlpha };
   }
 

@@ -7,11 +7,14 @@ export interface PictureSize {
   height: number;
 }
 
-/** Decoded pixels, `width * height` of them: rows top-down, no padding between them. */
+/**
+ * Decoded pixels, `width * height` of them: rows top-down, no padding between them. The receiver
+ * owns `pixels`.
+ */
 export interface Picture extends PictureSize {
   /**
    * One pixel each, 0xAARRGGBB: B G R A in the memory of a little-endian host, the only kind that is
-   * run on. To be read only: a decoder that refers back to earlier images keeps them as well.
+   * run on.
    */
   pixels: Uint32Array;
   /** Whether the A byte says how opaque a pixel is; where it does not, it is 0. */

@@ -147,12 +147,13 @@ Deno.test("GlzWindow keeps at most twice its size, whatever ids come", () => {
   }
 });
 
-Deno.test("GlzWindow gives out pictures that later images do not change", () => {
+Deno.test("GlzWindow gives out pictures that are the receiver's own", () => {
   const window = new GlzWindow();
   const first = window.decode(...image(0, 2, literals(1, 2)));
+  first.pixels.fill(9);
   const second = window.decode(...image(1, 2, glzMatch(0, 2, 1)));
   window.decode(...image(2, 2, literals(5, 6)));
-  assertEquals([...first.pixels, ...second.pixels], [1, 2, 1, 2]);
+  assertEquals([...second.pixels], [1, 2]);
 });
 
 Deno.test("GlzWindow says what is wrong with an image", () => {
