@@ -136,6 +136,18 @@ export const COMPONENTS: readonly Component[] = [
     linux: { present: ["/usr/include/openssl/evp.h"], packages: [["libssl-dev"]] },
     darwin: { present: ["openssl"], packages: [["openssl@3"]] },
   },
+  {
+    what: "libspice-server and pixman, for the SPICE server that tests draw with",
+    level: "all",
+    linux: {
+      present: [
+        "/usr/include/spice-server/spice.h",
+        "/usr/include/pixman-1/pixman.h",
+        "pkg-config",
+      ],
+      packages: [["libspice-server-dev"], ["libpixman-1-dev"], ["libglib2.0-dev"], ["pkg-config"]],
+    },
+  },
   netboot("amd64"),
   netboot("arm64"),
 ];
