@@ -181,7 +181,8 @@ export class NearestRows extends ScaledRows {
     const sourceY = Math.floor((this.y.start + this.y.step * y - 1) / FIXED_ONE);
     let x = this.x.start + this.x.step * left - 1;
     for (let i = 0; i < right - left; i++, x += this.x.step) {
-      this.pixels[i] = this.at(Math.floor(x / FIXED_ONE), sourceY);
+      const pixel = this.at(Math.floor(x / FIXED_ONE), sourceY);
+      this.pixels[i] = this.nearest ? this.nearest(pixel) : pixel;
     }
     return 0;
   }

@@ -1,6 +1,6 @@
 /** Pixels that a draw takes from an image or a surface. */
 import type { Rect } from "../spice/draw_layouts.ts";
-import { A1, A8, type PixelFormat } from "./pixel_formats.ts";
+import type { PixelFormat } from "./pixel_formats.ts";
 
 /** The pixels of an image, or of that part of it which a draw needs. */
 export interface SourcePixels {
@@ -19,11 +19,6 @@ export function wholeOf({ width, height }: { width: number; height: number }): R
   return { left: 0, top: 0, right: width, bottom: height };
 }
 
-/** Whether a format has opacity and no colour. */
-function isAlphaOnly(format: PixelFormat): boolean {
-  return format === A8 || format === A1;
-}
-
 /** Whether the pixels of one format can be taken as those of the other, bit by bit. */
 function isCompatible(from: PixelFormat, to: PixelFormat): boolean {
   if (from === to) return true;
@@ -35,13 +30,8 @@ export function convert(source: SourcePixels, to: PixelFormat): SourcePixels {
   const { format: from } = source;
   if (isCompatible(from, to)) return source;
   const { nearest } = to;
-  const opaque = from.hasAlpha ? 0 : 0xff000000;
-  // Where a format has opacity alone, its pixels are black.
-  const kept = isAlphaOnly(to) ? 0xff000000 : 0x00ffffff;
-  const pixels = source.pixels.map((pixel) => {
-    const color = (pixel | opaque) & kept;
-    return nearest ? nearest(color) : color;
-  });
+  const opaque = from.hasAlpha ? 0 : 0xff000000; // pixman sets it on xRGB surfaces as well
+  const pixels = source.pixels.map((pixel) => nearest ? nearest(pixel | opaque) : pixel | opaque);
   return { ...source, pixels, format: to };
 }
 
