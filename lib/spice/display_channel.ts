@@ -40,7 +40,10 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
   const { init, preferred_compression } = DISPLAY_REQUESTS;
   return {
     type: DISPLAY_TYPE,
-    caps: [DISPLAY_CAPS.monitorsConfig],
+    caps: [
+      DISPLAY_CAPS.monitorsConfig,
+      ...takesCompression ? [DISPLAY_CAPS.lz4Compression] : [],
+    ],
     maxBytes: DISPLAY_MAX_BYTES,
     early({ channelCaps }) {
       const prefers = !takesCompression && hasCap(channelCaps, DISPLAY_CAPS.prefCompression);
