@@ -15,7 +15,7 @@ import type { DisplayOptions } from "../lib/spice/display_channel.ts";
 import { type OpenChannel, SpiceSession } from "../lib/spice/session.ts";
 import { SpiceRecorder } from "../tests/fakes/spice_recorder.ts";
 import { encodeRecording, hashRgb, recordingUrl } from "../tests/fakes/spice_recording.ts";
-import { SCENES } from "./record_spice_scenes.ts";
+import { type Scene, SCENES } from "./record_spice_scenes.ts";
 
 const QEMU = "qemu-system-x86_64";
 const QUIET_MS = 500;
@@ -39,29 +39,44 @@ export class Stage implements AsyncDisposable {
   #serial: Deno.Conn | undefined;
   #serialText = "";
 
-  private constructor(dir: string, child: Deno.ChildProcess, qmp: QmpClient) {
+  private constructor(
+    dir: string,
+    child: Deno.ChildProcess,
+    qmp: QmpClient,
+    target: Deno.ConnectOptions | Deno.UnixConnectOptions,
+  ) {
     this.#dir = dir;
     this.#child = child;
     this.qmp = qmp;
-    this.#target = { transport: "unix", path: `${dir}/spice` };
+    this.#target = target;
   }
 
-  /** Starts a paused QEMU with a SPICE server. */
-  static async set(dir: string, args: readonly string[], spice = ""): Promise<Stage> {
+  /** Starts a paused QEMU with a SPICE server, on a Unix socket unless it `compresses`. */
+  static async set(
+    dir: string,
+    args: readonly string[],
+    { spice = OFF, compresses = false }: Pick<Scene, "spice" | "compresses"> = {},
+  ): Promise<Stage> {
+    const target = compresses
+      ? { hostname: "127.0.0.1", port: freePort() }
+      : { transport: "unix", path: `${dir}/spice` } as const;
+    const where = "port" in target
+      ? `addr=${target.hostname},port=${target.port}`
+      : `unix=on,addr=${target.path}`;
     const child = new Deno.Command(QEMU, {
       args: [
         ...["-accel", "tcg", "-m", "512", "-nodefaults", "-display", "none", "-S"],
         ...["-qmp", `unix:${dir}/qmp,server=on,wait=off`],
         ...["-chardev", `socket,id=serial,path=${dir}/serial,server=on,wait=off`],
         ...["-serial", "chardev:serial"],
-        ...["-spice", `unix=on,addr=${dir}/spice,disable-ticketing=on,${spice || OFF}`],
+        ...["-spice", `${where},disable-ticketing=on,${spice}`],
         ...args,
       ],
       stdin: "null",
       stdout: "null",
       stderr: "inherit",
     }).spawn();
-    const stage = new Stage(dir, child, await connectQmp(`${dir}/qmp`));
+    const stage = new Stage(dir, child, await connectQmp(`${dir}/qmp`), target);
     stage.#serial = await Deno.connect({ transport: "unix", path: `${dir}/serial` });
     void stage.#readSerial(stage.#serial);
     return stage;
@@ -181,6 +196,12 @@ export class Stage implements AsyncDisposable {
   }
 }
 
+/** Returns a TCP port that nothing listens on. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
 /** Reads a PPM as QEMU writes it: P6, width, height, 255, then R, G, B bytes. */
 function readPpm(bytes: Uint8Array<ArrayBuffer>): {
   width: number;
@@ -198,7 +219,7 @@ async function record(names: readonly string[]): Promise<void> {
     if (names.length > 0 && !names.includes(name)) continue;
     const dir = await Deno.makeTempDir({ prefix: "spice-record-" });
     try {
-      await using stage = await Stage.set(dir, await scene.args(dir), scene.spice);
+      await using stage = await Stage.set(dir, await scene.args(dir), scene);
       await scene.play(stage);
       const bytes = await stage.end(scene.made);
       await Deno.writeFile(recordingUrl(name), bytes);

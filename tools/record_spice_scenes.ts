@@ -2,6 +2,7 @@
 import { fromFileUrl, join } from "@std/path";
 import { pause } from "../lib/base/deadline.ts";
 import { struct, u16, u32, u8 } from "../lib/spice/codec.ts";
+import { DISPLAY_REQUESTS, IMAGE_COMPRESSIONS } from "../lib/spice/display_messages.ts";
 import type { Stage } from "./record_spice.ts";
 
 /** One recorded session. */
@@ -12,6 +13,8 @@ export interface Scene {
   args(dir: string): Promise<string[]>;
   /** Further options of `-spice`; no compression and no streams when left out. */
   spice?: string;
+  /** Whether the server listens on TCP: on a Unix socket it does not compress. */
+  compresses?: boolean;
   /** Plays it, on a paused machine without a client. */
   play(stage: Stage): Promise<void>;
 }
@@ -167,6 +170,65 @@ function console(device: string, driver: string): Pick<Scene, "args" | "play"> {
   };
 }
 
+/** A boot splash and then text mode, compressed. */
+function compressed(
+  spice: string,
+  options: { glzWindowSize?: number; prefers?: keyof typeof IMAGE_COMPRESSIONS } = {},
+): Pick<Scene, "args" | "spice" | "compresses" | "play"> {
+  const { glzWindowSize = 0, prefers } = options;
+  const { preferred_compression } = DISPLAY_REQUESTS;
+  return {
+    compresses: true,
+    spice: `${spice},jpeg-wan-compression=never,streaming-video=off,playback-compression=off`,
+    async args(dir) {
+      await Deno.writeFile(`${dir}/splash.bmp`, splash());
+      return ["-device", "VGA", "-boot", `menu=on,splash=${dir}/splash.bmp,splash-time=8000`];
+    },
+    async play(stage) {
+      await stage.connect({
+        takesCompression: true,
+        caches: { glzWindowSize },
+        onDisplay(link) {
+          if (prefers) {
+            link.send(preferred_compression, { compression: IMAGE_COMPRESSIONS[prefers] });
+          }
+          return {};
+        },
+      });
+      await stage.cont();
+      await pause(4_000);
+      await stage.moment();
+      await stage.cont();
+      await pause(15_000);
+      await stage.moment();
+    },
+  };
+}
+
+/** A picture for SeaBIOS, 320 x 200, with gradients, tiles, stripes and rings, as a BMP file. */
+function splash(): Uint8Array {
+  const [width, height, headerBytes] = [320, 200, 54];
+  const file = new Uint8Array(headerBytes + width * height * 3);
+  const view = new DataView(file.buffer);
+  file.set(new TextEncoder().encode("BM"));
+  const fields = [[2, file.length], [10, headerBytes], [14, 40], [18, width], [22, height]];
+  for (const [at = 0, value = 0] of fields) view.setUint32(at, value, true);
+  view.setUint16(26, 1, true); // planes
+  view.setUint16(28, 24, true); // bits
+  for (let i = 0; i < width * height; i++) {
+    const x = i % width, y = height - 1 - Math.floor(i / width);
+    const color = x < 64 && y < 64
+      ? [4 * x, 4 * y, 4 * (x ^ y)]
+      : y < 100
+      ? [40 + 50 * ((x >> 4) % 5), 40 + 30 * (y >> 4), 200]
+      : x < 160
+      ? (x * x + y * y) % 1985 < 397 ? [0, 0, 60] : [255, 255, 255]
+      : [16 * Math.floor(8 + 7 * Math.sin(x / 17) * Math.cos(y / 13)), 64, 0];
+    file.set(color, headerBytes + 3 * i);
+  }
+  return file;
+}
+
 /** All scenes by the name of their recording. */
 export const SCENES: Readonly<Record<string, Scene>> = {
   "virtio-vga-hello": {
@@ -240,5 +302,25 @@ export const SCENES: Readonly<Record<string, Scene>> = {
       await pause(45_000);
       await stage.moment();
     },
+  },
+  "vga-lz": {
+    made: "SeaBIOS on VGA over TCP, a boot splash and text: LZ",
+    ...compressed("image-compression=lz"),
+  },
+  "vga-glz": {
+    made: "the same: GLZ without zlib",
+    ...compressed("image-compression=glz,zlib-glz-wan-compression=never", {
+      glzWindowSize: 1 << 22,
+    }),
+  },
+  "vga-zlib-glz": {
+    made: "the same: GLZ, within zlib where that is smaller",
+    ...compressed("image-compression=glz,zlib-glz-wan-compression=always", {
+      glzWindowSize: 1 << 22,
+    }),
+  },
+  "vga-lz4": {
+    made: "the same: LZ4, by PREFERRED_COMPRESSION",
+    ...compressed("image-compression=lz", { prefers: "lz4" }),
   },
 };

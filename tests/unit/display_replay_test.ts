@@ -2,6 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { displaySetup } from "../../lib/spice/display_channel.ts";
 import { GuestDisplay } from "../../lib/display/guest_display.ts";
+import { loadDecoders } from "../../lib/display/load_decoders.ts";
 import { hashPixels, readRecording, recordingNames } from "../fakes/spice_recording.ts";
 import { replay } from "../fakes/spice_replay.ts";
 
@@ -12,13 +13,14 @@ for (const name of recordingNames()) {
     const how = chunkBytes === Infinity ? "as it came" : `${chunkBytes} bytes a read`;
     Deno.test(`recording ${name}, ${how}: drawn as the server's screendumps show`, async () => {
       const recording = await readRecording(name);
+      const decoders = await loadDecoders();
       const displays = new Map<number, GuestDisplay>();
       const seen: unknown[] = [];
       await replay(recording, {
         chunkBytes,
         setup({ type, id }) {
           if (type !== DISPLAY_TYPE) return undefined;
-          const display = new GuestDisplay();
+          const display = new GuestDisplay({ decoders });
           displays.set(id, display);
           return displaySetup({ onDisplay: (link) => display.handlers(link) });
         },
