@@ -62,10 +62,10 @@ export async function typeText(
   const strokes = strokesOf(text);
   await withHands(keyboard, options, async (hands) => {
     for (const { key, shift, isLetter } of strokes) {
+      await hands.releaseAllBut(SHIFT);
       const wantsShift = shift !== (isLetter && keyboard.capsLock === true);
       if (wantsShift !== hands.holds(SHIFT)) await hands.move(SHIFT, wantsShift);
       await hands.move(key, true);
-      await hands.move(key, false);
     }
   });
 }
@@ -83,14 +83,17 @@ export async function pressChords(
 ): Promise<void> {
   await withHands(keyboard, options, async (hands) => {
     for (const chord of chords) {
+      await hands.releaseAllBut();
       for (const key of chord) await hands.move(key, true);
       await pause(options.holdMs ?? HOLD_MS, options.signal);
-      for (const key of chord.toReversed()) await hands.move(key, false);
     }
   });
 }
 
-/** Lets `work` move keys; what is down at its end is released, however it ended. */
+/**
+ * Lets `work` move keys, and releases what is down at its end, however it ended. That this fails is
+ * no failure: all that had to arrive has, and the last Enter may have switched the guest off.
+ */
 async function withHands(
   keyboard: Keyboard,
   options: TypingOptions,
@@ -99,11 +102,9 @@ async function withHands(
   const hands = new Hands(keyboard, options);
   try {
     await work(hands);
-  } catch (error) {
-    await hands.releaseAll().catch(() => {}); // the first failure is the one to tell
-    throw error;
+  } finally {
+    await hands.letGo().catch(() => {});
   }
-  await hands.releaseAll();
 }
 
 /** Moves keys one at a time, and knows which are down. */
@@ -132,8 +133,13 @@ class Hands {
     await pause(this.#paceMs, this.#signal);
   }
 
-  /** Releases what is down, newest first. */
-  async releaseAll(): Promise<void> {
+  /** Releases what is down but `kept`, newest first. */
+  async releaseAllBut(kept?: Key): Promise<void> {
+    for (const key of [...this.#held].toReversed()) if (key !== kept) await this.move(key, false);
+  }
+
+  /** Releases what is down, newest first, at once and without regard to the signal. */
+  async letGo(): Promise<void> {
     const events = [...this.#held].toReversed().map((key) => ({ key, down: false }));
     this.#held.clear();
     if (events.length > 0) await this.#keyboard.sendKeys(events);

@@ -2,7 +2,8 @@
  * The keys of a PC keyboard: QEMU's names for them, and the bytes that they send.
  *
  * Names are QKeyCode's. Scancodes are those of set 1, as the AT keyboard controller translates them
- * and as SPICE carries them. Source: QEMU qapi/ui.json, QKeyCode; what QEMU makes of each code is
+ * and as SPICE carries them. Pause and Print Screen are long sequences on a PC, but not here: QEMU
+ * makes them up for its PS/2 keyboard, and takes Pause's own for a press without a release. Source: QEMU qapi/ui.json, QKeyCode; what QEMU makes of each code is
  * compared with this table in tests/e2e/inputs_test.ts.
  */
 import { UsageError } from "./errors.ts";
@@ -14,7 +15,7 @@ export interface Key {
   readonly name: string;
   /** What it sends when it goes down: scancode bytes of set 1, an extended key's begin with 0xe0. */
   readonly down: readonly number[];
-  /** What it sends when it comes up; nothing for Pause, which sends all of it at once. */
+  /** What it sends when it comes up. */
   readonly up: readonly number[];
 }
 
@@ -50,7 +51,7 @@ const RUNS: readonly (readonly [code: number, names: string])[] = [
   [0xe037, "print alt_r"],
   [0xe03c, "cut"],
   [0xe041, "find"],
-  [0xe047, "home up pgup"],
+  [0xe046, "pause home up pgup"],
   [0xe04b, "left"],
   [0xe04d, "right"],
   [0xe04f, "end down pgdn insert delete"],
@@ -120,13 +121,10 @@ function makeKey(name: string, code: number): Key {
   return code < 0x100 ? { name, down, up } : { name, down: [0xe0, ...down], up: [0xe0, ...up] };
 }
 
-/** Pause has no code of its own: it pretends to be Ctrl and Num Lock, down and up at once. */
-const PAUSE: Key = { name: "pause", down: [0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5], up: [] };
-
 /** Every key by its QKeyCode, all that QEMU 10 knows but `unmapped`. */
 export const KEYS: ReadonlyMap<string, Key> = new Map(
   RUNS.flatMap(([code, names]) => names.split(" ").map((name, i) => makeKey(name, code + i)))
-    .concat(PAUSE).map((key) => [key.name, key]),
+    .map((key) => [key.name, key]),
 );
 
 /** Returns a name as it is looked up. */

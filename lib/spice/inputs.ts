@@ -30,8 +30,6 @@ import type { OpenChannel, SpiceSession } from "./session.ts";
 const OPEN_TIMEOUT_MS = 10_000;
 /** How long closing waits for the last releases to leave. */
 const RELEASE_MS = 1000;
-/** Bytes that KEY_DOWN and KEY_UP carry. */
-const KEY_BYTES = 4;
 
 /** The lights on the guest's keyboard. */
 export interface KeyLocks {
@@ -163,7 +161,7 @@ export class SpiceInputs implements Keyboard, Pointer, AsyncDisposable {
     signal?.throwIfAborted();
     const codes = events.map(({ key, down }) => down ? key.down : key.up);
     for (const { key, down } of events) {
-      if (down && key.up.length > 0) this.#held.add(key);
+      if (down) this.#held.add(key);
       else this.#held.delete(key);
     }
     if (hasCap(this.#channel.caps.channelCaps, INPUTS_CAPS.keyScancode)) {
@@ -174,13 +172,10 @@ export class SpiceInputs implements Keyboard, Pointer, AsyncDisposable {
       }
       return;
     }
+    const { key_down, key_up } = INPUTS_REQUESTS;
     for (const [i, bytes] of codes.entries()) {
-      const { key_down, key_up } = INPUTS_REQUESTS;
-      for (let at = 0; at < bytes.length; at += KEY_BYTES - 1) { // Pause in two, none cut inside
-        const part = bytes.slice(at, at + KEY_BYTES - 1);
-        const code = part.reduce((sum, byte, n) => sum + byte * 0x100 ** n, 0);
-        this.#send(events[i]!.down ? key_down : key_up, { code });
-      }
+      const code = bytes.reduce((sum, byte, n) => sum | byte << 8 * n, 0);
+      this.#send(events[i]!.down ? key_down : key_up, { code });
     }
   }
 
