@@ -158,7 +158,11 @@ export interface ChannelLink {
 
 /** A linked channel, as those see it who carry more than messages of a few bytes. */
 export interface PacedLink extends ChannelLink {
-  /** Resolves once the socket has taken what was sent so far, or the channel has ended. */
+  /**
+   * Resolves once the socket has taken what was sent so far.
+   *
+   * @throws {SpiceClosedError} when the channel has ended.
+   */
   drained(): Promise<void>;
   /** Stops reading, so that the server stops sending, until `resume` is called. */
   pause(): void;
@@ -166,6 +170,8 @@ export interface PacedLink extends ChannelLink {
   resume(): void;
   /** Resolves when the channel has ended, whoever ended it. Never rejects. */
   readonly closed: Promise<ChannelEnd>;
+  /** Ends the channel for the reason `text`, at once. */
+  close(text: string): void;
 }
 
 /** A kind of channel: how it is linked, and what is done with its messages. */
@@ -321,6 +327,8 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
 
   async drained(): Promise<void> {
     await this.#sending;
+    if (!this.#end) return;
+    throw new SpiceClosedError(`Cannot send on the ${this.name} channel: ${this.#end.text}`);
   }
 
   pause(): void {

@@ -305,17 +305,21 @@ export function fixedBytes(count: number): Codec<Uint8Array> {
 }
 
 /**
- * A count of bytes (u32), then UTF-8 text. Decoded up to its first zero byte, with control
- * characters replaced and at most 4096 characters kept, so that it is safe to show; encoded with a
- * zero byte at the end.
+ * Returns UTF-8 text up to its first zero byte, with control characters replaced and at most 4096
+ * characters kept, so that it is safe to show.
+ */
+export function shownText(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return printable(new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)));
+}
+
+/**
+ * A count of bytes (u32), then UTF-8 text. Decoded as by {@linkcode shownText}; encoded with a zero
+ * byte at the end.
  */
 export const countedText: Codec<string> = {
   minBytes: 4,
-  decode(reader) {
-    const bytes = reader.bytes(reader.u32());
-    const end = bytes.indexOf(0);
-    return printable(new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end)));
-  },
+  decode: (reader) => shownText(reader.bytes(reader.u32())),
   encode(writer, value) {
     const bytes = new TextEncoder().encode(value);
     writer.u32(bytes.length + 1);

@@ -106,8 +106,6 @@ export interface SpiceSessionOptions extends DisplayOptions {
 export interface OpenChannel extends PacedLink {
   /** Counts since the link, live. */
   readonly stats: Readonly<ChannelStats>;
-  /** Ends the channel for the reason `text`, at once. */
-  close(text: string): void;
 }
 
 /** Returns the name of a channel's type. */
@@ -116,7 +114,7 @@ function channelType(type: number): string {
 }
 
 /** Returns the name of one channel: "display", "display-1". */
-function channelName(type: number, id: number): string {
+export function channelName(type: number, id: number): string {
   return id === 0 ? channelType(type) : `${channelType(type)}-${id}`;
 }
 

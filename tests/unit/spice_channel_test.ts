@@ -3,6 +3,7 @@ import {
   assertEquals,
   assertInstanceOf,
   assertLess,
+  assertRejects,
   assertStringIncludes,
 } from "@std/assert";
 import fc from "fast-check";
@@ -430,4 +431,8 @@ Deno.test("drained waits for the server, and a server paced by its guest may tak
   await draining;
   assertEquals(isDrained, true);
   await rig.channel.drained();
+  rig.channel.send(LARGE, new Uint8Array(LARGE_BYTES));
+  const lost = rig.channel.drained();
+  rig.channel.close("enough");
+  await assertRejects(() => lost, SpiceClosedError, "enough");
 });
