@@ -247,8 +247,8 @@ export class SpicePeer implements AsyncDisposable {
   }
 
   /**
-   * Marks the end of all that was drawn: the client gets a monitors config with the number
-   * returned as `flags` of each head behind it.
+   * Marks the end of all that was drawn: behind it, the client gets a monitors config whose
+   * `maxAllowed` is the number returned.
    */
   async sync(): Promise<number> {
     return Number(await this.command("sync"));

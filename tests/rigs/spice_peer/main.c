@@ -21,8 +21,9 @@
  *                                     without the server's own canvas
  *   more COUNT                        goes on with the sequence
  *   last                              prints the last random draw as a `draw` command
- *   sync                              "ok N": as soon as everything is on its way to the client
- *                                     MONITORS_CONFIG with N as each head's flags follows it
+ *   sync                              "ok N": everything that was drawn is on its way to the
+ *                                     client, and behind it a MONITORS_CONFIG whose
+ *                                     max_allowed is N (256 and more)
  *   expect ID FILE                    writes what the server's own canvas shows: W * H little-endian
  *                                     words 0xAARRGGBB, top-down (16 bit colours widened)
  *   expect_pixman ID FILE             the same of the draws made by pixman; an error once a draw

@@ -148,7 +148,7 @@ void display_update(struct display *display, uint32_t id);
 /* Announces heads, and waits until the server has it on its way. */
 void display_monitors(struct display *display, const QXLHead *heads, uint16_t count,
                       uint16_t max_allowed);
-/* Announces the same heads again with a new number in each head's flags: it
+/* Announces the same heads again with a new number as the most heads allowed: it
  * reaches a client behind everything that was drawn before. Returns the number. */
 uint32_t display_mark(struct display *display);
 /* Commands that the server has taken and not yet released. */

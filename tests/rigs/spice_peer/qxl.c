@@ -11,6 +11,8 @@ enum {
   RING_SIZE = 64,
   PATIENCE_S = 60, /* a worker that takes nothing for so long has no client that reads */
   MEMSLOT_GROUP = 0,
+  FIRST_MARK = 0x100, /* more heads than any guest has */
+  MARKS = 0xff00,
 };
 
 struct block {
@@ -220,6 +222,15 @@ struct display *display_at(int index) {
 
 QXLInstance *display_instance(struct display *display) { return &display->instance; }
 
+/* So that the server leaves the number of a mark as it is. What replaces this
+ * function takes at most 16. */
+static void allow_any_count(QXLInstance *instance) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  spice_qxl_set_max_monitors(instance, UINT16_MAX);
+#pragma GCC diagnostic pop
+}
+
 struct display *display_add(SpiceServer *server, int index) {
   struct display *display = &displays[index];
   display->instance.base.sif = &interface.base;
@@ -232,6 +243,7 @@ struct display *display_add(SpiceServer *server, int index) {
   }
   spice_qxl_set_device_info(&display->instance, index == 0 ? "pci/0000/02.0" : "pci/0000/03.0", 0,
                             1);
+  allow_any_count(&display->instance);
   /* Addresses of the device are addresses of this process. */
   QXLDevMemSlot slot = {
       .slot_group_id = MEMSLOT_GROUP, .virt_start = 0, .virt_end = ~(uintptr_t)0};
@@ -435,8 +447,7 @@ uint32_t display_mark(struct display *display) {
     display->heads[0].width = primary->width;
     display->heads[0].height = primary->height;
   }
-  display->marks++;
-  for (uint16_t i = 0; i < display->head_count; i++) display->heads[i].flags = display->marks;
+  display->max_allowed = FIRST_MARK + display->marks++ % MARKS;
   announce(display);
-  return display->marks;
+  return display->max_allowed;
 }
