@@ -2,7 +2,9 @@
  * A linked channel: reads messages until the connection ends, acknowledges them, answers what every
  * channel must answer, and passes the rest to handlers.
  */
+import { printable } from "../base/text.ts";
 import {
+  AWAITED_MESSAGES,
   BASE_MAX_BYTES,
   BASE_MESSAGES,
   BASE_REQUESTS,
@@ -25,6 +27,7 @@ import {
   MessageSplitter,
 } from "./framing.ts";
 import type { LinkResult } from "./link.ts";
+import type { MessageMemory } from "./memory.ts";
 import type { SpiceStream } from "./transport.ts";
 
 /** Complete messages with a broken structure that are put up with. */
@@ -109,6 +112,17 @@ export interface SpiceNotice {
   text: string;
 }
 
+/** What this client could not make sense of; told once for each kind of message. */
+export interface SpiceWarning {
+  /** The channel's name. */
+  channel: string;
+  /** What was left out and why, one clause, safe to show. */
+  text: string;
+}
+
+/** A message of another channel, named by the server. */
+export type AwaitedMessage = Decoded<typeof AWAITED_MESSAGES>["items"][number];
+
 /** How a channel ended. */
 export interface ChannelEnd {
   /** `client`: we closed it. `server`: it closed the connection. `error`: we had to close it. */
@@ -180,8 +194,10 @@ export interface ChannelSetup {
   readonly type: number;
   /** Bits of the channel's own capabilities that we have. */
   readonly caps: readonly number[];
-  /** The most bytes of a message body. */
-  readonly maxBytes: number;
+  /** The most bytes of a message body; called for each message where it varies. */
+  readonly maxBytes: number | (() => number);
+  /** Messages that begin with a list of messages of other channels that have to be handled first. */
+  readonly waitsBefore?: readonly number[];
   /** Whether the server reads only as fast as the guest does: then it may stop for any time. */
   readonly isPacedByGuest?: boolean;
   /** Framed messages to send as early as possible, for a server that can do `caps`. */
@@ -201,15 +217,36 @@ export interface ChannelOptions {
   /** What to do with the channel's own messages. */
   routes: Routes | ((link: PacedLink) => Routes);
   /** The most bytes of a message body. */
-  maxBytes: number;
+  maxBytes: number | (() => number);
+  /** What messages in pieces are collected in; without a bound when left out. */
+  memory?: MessageMemory;
+  /** Messages that begin with a list as WAIT_FOR_CHANNELS has it. */
+  waitsBefore?: readonly number[];
+  /**
+   * Waits until other channels have handled the messages that the server names; undefined if they
+   * have. Without it nothing is waited for.
+   *
+   * @throws {SpiceDecodeError} if that can never be. A rejection ends the channel.
+   */
+  waitFor?: (awaited: readonly AwaitedMessage[]) => Promise<void> | undefined;
   /** Whether the server may stop reading for any time; not when left out. */
   isPacedByGuest?: boolean;
   /** Called once, when the first message has come. */
   onFirstMessage?: () => void;
   /** Takes texts for the user. */
   onNotice?: (notice: SpiceNotice) => void;
+  /** Is told what is left out. */
+  onWarning?: (warning: SpiceWarning) => void;
   /** The server wants to move the session to another host. */
   onMigrate?: () => void;
+}
+
+/** A wait for other channels. */
+interface Hold {
+  /** Rejects where that fails. */
+  over: PromiseWithResolvers<void>;
+  /** What is done then, in this order. */
+  later: (() => void)[];
 }
 
 const NO_CAPS: LinkResult = { commonCaps: new Uint32Array(), channelCaps: new Uint32Array() };
@@ -232,15 +269,20 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   readonly #stream: SpiceStream;
   readonly #options: ChannelOptions;
   readonly #routes: Routes;
-  readonly #splitter = new MessageSplitter(this);
+  readonly #splitter: MessageSplitter;
   readonly #ack = new AckWindow();
+  readonly #ending = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<ChannelEnd>();
   #outbox: Uint8Array[] = [];
   #outboxBytes = 0;
   #sending: Promise<void> | undefined;
   #paused: PromiseWithResolvers<void> | undefined;
+  #held: Hold | undefined;
+  #reaching: { serial: bigint; resolve: () => void }[] = [];
   #end: ChannelEnd | undefined;
   #disconnecting: string | undefined;
+  /** Ids of messages that were broken. */
+  readonly #broken = new Set<number>();
   #watched = { received: -1, sent: -1 };
   #sentBytes = 0;
 
@@ -251,6 +293,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     this.id = options.id ?? 0;
     this.caps = options.caps ?? NO_CAPS;
     this.closed = this.#ended.promise;
+    this.#splitter = new MessageSplitter(this, options.memory);
     const own = typeof options.routes === "function" ? options.routes(this) : options.routes;
     this.#routes = new Map([...this.#baseRoutes(), ...own]);
   }
@@ -264,6 +307,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
         this.send(BASE_REQUESTS.ack_sync, { generation });
       },
       ping: (ping) => this.send(BASE_REQUESTS.pong, ping),
+      wait_for_channels: ({ items }) => this.#hold(items),
       disconnecting: ({ reason }) => this.#disconnecting = linkErrorName(reason),
       notify: ({ severity, text }) =>
         this.#options.onNotice?.({
@@ -280,7 +324,10 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     try {
       for (let chunk; (chunk = await this.#stream.chunk());) {
         this.stats.bytes += chunk.length;
-        this.#splitter.feed(chunk);
+        for (let at = 0; at < chunk.length && !this.#end;) {
+          at += this.#splitter.feed(at === 0 ? chunk : chunk.subarray(at));
+          while (this.#held) await this.#goOn(this.#held);
+        }
         if (this.#paused) await this.#paused.promise;
         if (this.#end) break;
       }
@@ -288,10 +335,67 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     } catch (error) {
       this.#end ??= { by: "error", text: error instanceof Error ? error.message : "", error };
     }
+    this.#ending.resolve();
     this.#stream.close();
+    this.#splitter.release();
+    for (const { resolve } of this.#reaching) resolve();
     await this.#sending;
     this.#ended.resolve(this.#end);
     return this.#end;
+  }
+
+  /** Resolves as soon as the channel is about to end. */
+  get ending(): Promise<void> {
+    return this.#ending.promise;
+  }
+
+  /** Whether messages wait for another channel. */
+  get isHeld(): boolean {
+    return this.#held !== undefined;
+  }
+
+  /**
+   * Resolves once the server's message number `serial`, counted from 1, has been handled, or the
+   * channel has ended; undefined if that is so already.
+   */
+  reached(serial: bigint): Promise<void> | undefined {
+    if (this.#end || BigInt(this.#handled) >= serial) return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reaching.push({ serial, resolve });
+    return promise;
+  }
+
+  /** How many messages are behind us. */
+  get #handled(): number {
+    return this.stats.messages - (this.#held ? 1 : 0);
+  }
+
+  #tellReached(): void {
+    const handled = BigInt(this.#handled);
+    this.#reaching = this.#reaching.filter(({ serial, resolve }) => {
+      if (handled < serial) return true;
+      resolve();
+      return false;
+    });
+  }
+
+  /** Handles nothing more until other channels have handled the messages `awaited`. */
+  #hold(awaited: readonly AwaitedMessage[]): void {
+    const waiting = this.#options.waitFor?.(awaited);
+    if (waiting === undefined) return;
+    const over = Promise.withResolvers<void>();
+    waiting.then(over.resolve, over.reject);
+    this.#held = { over, later: [] };
+  }
+
+  /** Waits for other channels, and then handles what was put off. */
+  async #goOn(held: Hold): Promise<void> {
+    await held.over.promise;
+    this.#held = undefined;
+    for (const handle of held.later) {
+      if (!this.#end) handle(); // may hold again, and then puts itself off
+    }
+    if (!this.#held && this.#reaching.length > 0) this.#tellReached();
   }
 
   #serverClosed(): string {
@@ -302,9 +406,15 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
 
   /** Ends the channel at once, for the reason `text`; `run` then resolves. */
   close(text: string): void {
-    this.#end ??= { by: "client", text };
+    this.#finish({ by: "client", text });
+  }
+
+  #finish(end: ChannelEnd): void {
+    this.#end ??= end;
     this.#stream.close();
     this.resume();
+    this.#held?.over.resolve();
+    this.#ending.resolve();
   }
 
   [Symbol.dispose](): void {
@@ -361,7 +471,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     const { received, sent } = this.#watched;
     this.#watched = { received: this.stats.bytes, sent: this.#sentBytes };
     const isReadStalled = this.#splitter.insideMessage && received === this.stats.bytes &&
-      !this.#paused;
+      !this.#paused && !this.#held;
     const isWriteStalled = this.#sending !== undefined && sent === this.#sentBytes &&
       !this.#options.isPacedByGuest;
     if (!isReadStalled && !isWriteStalled) return;
@@ -369,18 +479,18 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     const error = new SpiceTimeoutError(
       `Cannot follow the ${this.#options.name} channel: ${what} for ${periodMs} ms`,
     );
-    this.#end ??= { by: "error", text: error.message, error };
-    this.#stream.close();
-    this.resume();
+    this.#finish({ by: "error", text: error.message, error });
   }
 
   /** Says how much of a message is read. @throws {SpiceLimitError} if it is too large */
   wants(type: number, size: number): number {
+    const { maxBytes: own } = this.#options;
+    const ownBytes = typeof own === "number" ? own : own();
     const maxBytes = type === PING_ID
       ? PING_MAX_BYTES
       : type in BASE_MESSAGES
-      ? Math.min(BASE_MAX_BYTES, this.#options.maxBytes)
-      : this.#options.maxBytes;
+      ? Math.min(BASE_MAX_BYTES, ownBytes)
+      : ownBytes;
     if (size > maxBytes) {
       throw new SpiceLimitError(
         `Cannot follow the ${this.#options.name} channel: message ${type} has ${size} bytes, ` +
@@ -398,6 +508,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     if (!isSetAck) this.#countForAck();
     this.#dispatch(type, new ByteReader(head));
     if (isSetAck) this.#countForAck(); // it is the first message of its own window
+    if (this.#reaching.length > 0) this.#tellReached();
     if (isFirst) this.#options.onFirstMessage?.();
   }
 
@@ -408,23 +519,54 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   }
 
   #dispatch(type: number, reader: ByteReader): void {
+    if (this.#held) return void this.#held.later.push(() => this.#dispatch(type, reader));
     const handle = this.#routes.get(type);
     if (!handle) {
-      if (!this.#routes.has(type)) {
-        this.stats.unknown.set(type, (this.stats.unknown.get(type) ?? 0) + 1);
-      }
+      if (!this.#routes.has(type)) this.#countUnknown(type);
       return;
     }
     try {
-      handle(reader);
+      if (this.#options.waitsBefore?.includes(type)) {
+        this.#hold(AWAITED_MESSAGES.decode(reader.at(0)).items);
+        if (this.#held) return void (this.#held as Hold).later.push(() => this.#try(type, reader));
+      }
     } catch (error) {
-      if (!(error instanceof SpiceDecodeError)) throw error;
-      if (++this.stats.malformed < MAX_MALFORMED) return; // its bounds are known: go on after it
+      return this.#countMalformed(type, error);
+    }
+    this.#try(type, reader);
+  }
+
+  /** Handles a message; one with a broken structure is left out: its bounds are known. */
+  #try(type: number, reader: ByteReader): void {
+    if (this.#held) return void this.#held.later.push(() => this.#try(type, reader));
+    try {
+      this.#routes.get(type)?.(reader);
+    } catch (error) {
+      this.#countMalformed(type, error);
+    }
+  }
+
+  #countUnknown(type: number): void {
+    const count = (this.stats.unknown.get(type) ?? 0) + 1;
+    this.stats.unknown.set(type, count);
+    if (count === 1) this.#warn(`message ${type} is not known`);
+  }
+
+  #countMalformed(type: number, error: unknown): void {
+    if (!(error instanceof SpiceDecodeError)) throw error;
+    if (++this.stats.malformed === MAX_MALFORMED) {
       throw new SpiceClosedError(
         `Cannot follow the ${this.#options.name} channel: ${MAX_MALFORMED} messages are broken`,
         { cause: error },
       );
     }
+    if (this.#broken.has(type)) return;
+    this.#broken.add(type);
+    this.#warn(`message ${type} is broken: ${error.message}`);
+  }
+
+  #warn(text: string): void {
+    this.#options.onWarning?.({ channel: this.#options.name, text: printable(text) });
   }
 
   /** LIST: sub-messages inside one message, each with a header of its own. */

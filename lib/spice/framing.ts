@@ -5,6 +5,7 @@
  * Source: spice/protocol.h, SpiceMiniDataHeader.
  */
 import { ByteWriter, type Codec } from "./codec.ts";
+import type { MessageMemory } from "./memory.ts";
 
 /** Bytes before each body. */
 export const HEADER_BYTES = 6;
@@ -15,6 +16,8 @@ const KEPT_ASSEMBLY_BYTES = 64 * 1024;
 
 /** Who is told about messages. */
 export interface MessageSink {
+  /** Whether nothing may be delivered for now; only looked at behind a message. */
+  readonly isHeld?: boolean;
   /**
    * Says how many bytes from the body's start the sink wants; the rest is dropped as it arrives.
    * Called once per message, as soon as its header is there; throws to refuse it.
@@ -34,6 +37,7 @@ export interface MessageSink {
  */
 export class MessageSplitter {
   readonly #sink: MessageSink;
+  readonly #memory: MessageMemory | undefined;
   readonly #header = new Uint8Array(HEADER_BYTES);
   #headerLength = 0;
   #type = 0;
@@ -44,8 +48,10 @@ export class MessageSplitter {
   #assembly = new Uint8Array(0);
   #assembled = 0;
 
-  constructor(sink: MessageSink) {
+  /** @param memory What the collected bytes are taken from; without a bound when left out. */
+  constructor(sink: MessageSink, memory?: MessageMemory) {
     this.#sink = sink;
+    this.#memory = memory;
   }
 
   /** Whether the stream stands inside a message: it has begun and its end has not come. */
@@ -53,16 +59,28 @@ export class MessageSplitter {
     return this.#left >= 0 || this.#headerLength > 0;
   }
 
-  /** Takes the next bytes of the stream. @throws what the sink throws; the stream is lost then */
-  feed(chunk: Uint8Array): void {
+  /**
+   * Takes the next bytes of the stream and returns how many: all, unless the sink is held.
+   *
+   * @throws {SpiceLimitError} when the message does not fit in the memory.
+   * @throws what the sink throws; the stream is lost then.
+   */
+  feed(chunk: Uint8Array): number {
     let at = 0;
     while (at < chunk.length) {
       if (this.#left < 0) {
         at = this.#feedHeader(chunk, at);
-        if (this.#left < 0) return; // the header's end has yet to come
+        if (this.#left < 0) return at; // the header's end has yet to come
       }
       at = this.#feedBody(chunk, at);
+      if (this.#left < 0 && this.#sink.isHeld) return at;
     }
+    return at;
+  }
+
+  /** Gives the memory back; nothing can be fed afterwards. */
+  release(): void {
+    this.#resize(0);
   }
 
   /** Takes header bytes from `chunk`; returns where the body starts. */
@@ -105,19 +123,28 @@ export class MessageSplitter {
     this.#left = -1;
     this.#assembled = 0;
     this.#sink.message(this.#type, this.#size, head);
-    if (this.#assembly.length > KEPT_ASSEMBLY_BYTES) this.#assembly = new Uint8Array(0);
+    if (this.#assembly.length > KEPT_ASSEMBLY_BYTES) this.#resize(0);
     return end;
   }
 
   #assemble(part: Uint8Array): void {
     const length = this.#assembled + part.length;
     if (length > this.#assembly.length) {
-      const larger = new Uint8Array(Math.max(length, this.#assembly.length * 2, ASSEMBLY_BYTES));
-      larger.set(this.#assembly.subarray(0, this.#assembled));
-      this.#assembly = larger;
+      const most = Math.max(this.#wanted, ASSEMBLY_BYTES); // doubling need not go beyond
+      this.#resize(Math.max(length, Math.min(this.#assembly.length * 2, most), ASSEMBLY_BYTES));
     }
     this.#assembly.set(part, this.#assembled);
     this.#assembled = length;
+  }
+
+  /** Moves what is collected to an array of `length` bytes. */
+  #resize(length: number): void {
+    const before = this.#assembly.length;
+    if (length > before) this.#memory?.take(length - before);
+    else this.#memory?.give(before - length);
+    const resized = new Uint8Array(length);
+    if (length > 0) resized.set(this.#assembly.subarray(0, this.#assembled));
+    this.#assembly = resized;
   }
 }
 
