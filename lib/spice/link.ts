@@ -4,7 +4,7 @@
  */
 import { quoted } from "../base/text.ts";
 import { ByteReader, ByteWriter, fixedBytes, struct, u32, u8 } from "./codec.ts";
-import { SpiceDecodeError, SpiceLimitError, SpiceLinkError } from "./errors.ts";
+import { SpiceDecodeError, SpiceLimitError, SpiceLinkError, SpiceTimeoutError } from "./errors.ts";
 import type { SpiceStream } from "./transport.ts";
 
 /** "REDQ", the first bytes of either side. */
@@ -33,6 +33,8 @@ export const LINK_REPLY = struct({
   capsOffset: u32, // bytes from this reply's start
 });
 
+/** How long a server may take from our first byte to its verdict. */
+const LINK_MS = 10_000;
 /** The largest reply that is read, and the most capability words of a kind. */
 const MAX_REPLY_BYTES = 4096;
 const MAX_CAPS_WORDS = 1024;
@@ -67,6 +69,8 @@ export interface LinkRequest {
   early?: (caps: LinkResult) => Uint8Array;
   /** Is told what is waited for, for the message of a deadline. */
   onWait?: (what: string) => void;
+  /** Milliseconds until the link fails; 10 s when left out. */
+  timeoutMs?: number;
 }
 
 /** What the server can do. */
@@ -155,11 +159,39 @@ export async function makeTicket(
  * @throws {SpiceLinkError} when the server refuses, closes, or does not speak SPICE.
  * @throws {SpiceLimitError} when its reply is larger than any server's.
  * @throws {SpiceDecodeError} when its reply does not follow the protocol.
+ * @throws {SpiceTimeoutError} when all of it takes longer than `timeoutMs`; the stream is closed then.
  */
 export async function linkChannel(
   stream: SpiceStream,
   request: LinkRequest,
 ): Promise<LinkResult> {
+  const { channel, onWait, timeoutMs = LINK_MS } = request;
+  let waitsFor = "";
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    stream.close();
+  }, timeoutMs);
+  try {
+    return await link(stream, {
+      ...request,
+      onWait(what) {
+        waitsFor = what;
+        onWait?.(what);
+      },
+    });
+  } catch (error) {
+    if (!isLate) throw error;
+    throw new SpiceTimeoutError(
+      `Cannot link the ${channel} channel: no ${waitsFor} within ${timeoutMs} ms`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function link(stream: SpiceStream, request: LinkRequest): Promise<LinkResult> {
   const { channel, onWait } = request;
   onWait?.(`link reply of the ${channel} channel`);
   await stream.write(encodeLink(request));

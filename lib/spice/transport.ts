@@ -13,7 +13,13 @@ const BUFFER_BYTES = 64 * 1024;
 
 /** Returns `target` as text for messages: a path, or host and port. */
 export function targetText(target: SpiceTarget): string {
-  return "path" in target ? quoted(target.path) : quoted(`${target.host}:${target.port}`);
+  if ("path" in target) return quoted(target.path);
+  const host = isIpv6(target.host) ? `[${target.host}]` : target.host;
+  return quoted(`${host}:${target.port}`);
+}
+
+function isIpv6(host: string): boolean {
+  return host.includes(":");
 }
 
 /**
@@ -33,11 +39,7 @@ export async function connectStream(
     if ("path" in target) {
       conn = await Deno.connect({ transport: "unix", path: target.path });
     } else {
-      const tcp = await Deno.connect({
-        hostname: target.host,
-        port: target.port,
-        ...(signal ? { signal } : {}),
-      });
+      const tcp = await connectTcp(target.host, target.port, signal);
       tcp.setNoDelay(true); // an ACK is six bytes that the server waits for
       conn = tcp;
     }
@@ -53,6 +55,42 @@ export async function connectStream(
     throw signal.reason;
   }
   return new SpiceStream(conn);
+}
+
+/**
+ * Connects to the first address of a host that answers. `Deno.connect` tries only one: a server on
+ * 127.0.0.1 would not be found as "localhost" where that is ::1, too.
+ */
+async function connectTcp(
+  hostname: string,
+  port: number,
+  signal: AbortSignal | undefined,
+): Promise<Deno.TcpConn> {
+  const options = { port, ...(signal ? { signal } : {}) };
+  try {
+    return await Deno.connect({ hostname, ...options });
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (isIpv6(hostname) || /^[\d.]+$/.test(hostname)) throw error; // an address itself
+    for (const address of await addresses(hostname, signal)) {
+      try {
+        return await Deno.connect({ hostname: address, ...options });
+      } catch {
+        signal?.throwIfAborted(); // the first error tells as much
+      }
+    }
+    throw error;
+  }
+}
+
+/** Returns all addresses of a host; none where its name cannot be resolved. */
+async function addresses(hostname: string, signal: AbortSignal | undefined): Promise<string[]> {
+  const kinds = ["A", "AAAA"] as const;
+  const found = await Promise.allSettled(
+    kinds.map((kind) => Deno.resolveDns(hostname, kind, signal ? { signal } : {})),
+  );
+  signal?.throwIfAborted();
+  return found.flatMap((it) => it.status === "fulfilled" ? it.value : []);
 }
 
 /** Returns what to look at when a connection could not be made. */

@@ -144,8 +144,8 @@ export type Script = (connection: FakeConnection) => Promise<void>;
 
 /** Options of {@linkcode FakeSpiceServer.start}. */
 export interface FakeServerOptions {
-  /** `true`: on a TCP port of 127.0.0.1. */
-  tcp?: boolean;
+  /** `true`: on a TCP port of 127.0.0.1; else of this address. */
+  tcp?: boolean | string;
   /** `true`: each byte in a packet of its own. */
   slow?: boolean;
   /** Takes the whole connection, before any link. */
@@ -206,8 +206,9 @@ export class FakeSpiceServer implements AsyncDisposable {
     this.#options = options;
     this.#dir = dir;
     if (dir === undefined) {
-      const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-      this.target = { host: "127.0.0.1", port: listener.addr.port };
+      const host = typeof options.tcp === "string" ? options.tcp : "127.0.0.1";
+      const listener = Deno.listen({ hostname: host, port: 0 });
+      this.target = { host, port: listener.addr.port };
       this.#listener = listener;
     } else {
       this.target = { path: `${dir}/spice` };

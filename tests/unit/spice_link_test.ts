@@ -1,9 +1,11 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { pause } from "../../lib/base/deadline.ts";
 import {
   linkErrorName,
   SpiceDecodeError,
   SpiceLimitError,
   SpiceLinkError,
+  SpiceTimeoutError,
 } from "../../lib/spice/errors.ts";
 import {
   capWords,
@@ -247,6 +249,23 @@ Deno.test("linkChannel omits the mechanism for a server without auth selection",
     await connection.write(le([4, 0]));
   });
   assertEquals(length, 128);
+});
+
+Deno.test("linkChannel takes no longer than it may, whatever the server sends", async () => {
+  const silent: Script = (connection) => connection.drain();
+  const trickling: Script = async (connection) => {
+    for (const byte of linkReply()) {
+      await connection.write(Uint8Array.of(byte));
+      await pause(5);
+    }
+  };
+  for (const script of [silent, trickling]) {
+    await assertRejects(
+      () => link(script, { ...REQUEST, timeoutMs: 40 }),
+      SpiceTimeoutError,
+      "Cannot link the main channel: no link reply of the main channel within 40 ms",
+    );
+  }
 });
 
 Deno.test("makeTicket takes passwords of up to 60 bytes", async () => {
