@@ -1,19 +1,21 @@
 /** How the display channel is linked. */
 import type { Decoded } from "./codec.ts";
-import { type ChannelLink, type ChannelSetup, type Handlers, routes } from "./channel.ts";
+import { both, type ChannelLink, type ChannelSetup, type Handlers, routes } from "./channel.ts";
 import {
   DISPLAY_CAPS,
-  DISPLAY_MAX_BYTES,
   DISPLAY_MESSAGES,
   DISPLAY_REQUESTS,
   IMAGE_COMPRESSIONS,
   NO_CACHES,
 } from "./display_messages.ts";
+import { DisplayLimit } from "./display_limit.ts";
 import { encodeMessages } from "./framing.ts";
 import { hasCap } from "./link.ts";
 
 /** Type of the display channel. Source: spice/enums.h, SPICE_CHANNEL. */
 export const DISPLAY_TYPE = 2;
+
+const INVAL_ALL_PIXMAPS_ID = 106;
 
 /** Handlers of a display's messages. */
 export type DisplayHandlers = Handlers<typeof DISPLAY_MESSAGES>;
@@ -32,19 +34,21 @@ export interface DisplayOptions {
 }
 
 /**
- * Returns how a display is linked. INIT travels with the ticket: it spares the server's display
+ * Returns how one display is linked. INIT travels with the ticket: it spares the server's display
  * thread a poll every 10 ms for an INIT that comes too late.
  */
 export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
   const { onDisplay, takesCompression = false, caches } = options;
   const { init, preferred_compression } = DISPLAY_REQUESTS;
+  const limit = new DisplayLimit();
   return {
     type: DISPLAY_TYPE,
     caps: [
       DISPLAY_CAPS.monitorsConfig,
       ...takesCompression ? [DISPLAY_CAPS.lz4Compression] : [],
     ],
-    maxBytes: DISPLAY_MAX_BYTES,
+    maxBytes: () => limit.maxBytes,
+    waitsBefore: [INVAL_ALL_PIXMAPS_ID],
     early({ channelCaps }) {
       const prefers = !takesCompression && hasCap(channelCaps, DISPLAY_CAPS.prefCompression);
       return encodeMessages((add) => {
@@ -52,6 +56,6 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
         if (prefers) add(preferred_compression, { compression: IMAGE_COMPRESSIONS.off });
       });
     },
-    routes: (link) => routes(DISPLAY_MESSAGES, onDisplay?.(link) ?? {}),
+    routes: (link) => routes(DISPLAY_MESSAGES, both(limit.handlers, onDisplay?.(link) ?? {})),
   };
 }

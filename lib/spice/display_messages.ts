@@ -27,9 +27,6 @@ import {
   rect,
 } from "./draw_layouts.ts";
 
-/** The most bytes of a message on the display channel: one surface of 64 megapixels. */
-export const DISPLAY_MAX_BYTES = 256 * 1024 * 1024 + 64 * 1024;
-
 /** Bits of the display channel's capabilities. Source: spice/protocol.h, SPICE_DISPLAY_CAP. */
 export const DISPLAY_CAPS = {
   sizedStream: 0,

@@ -9,6 +9,7 @@ import { withDeadline } from "../base/deadline.ts";
 import { SpiceError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
 import { type ChannelEnd, type Handlers, type PacedLink, type Routes, routes } from "./channel.ts";
+import { channelName } from "./channel_types.ts";
 import { SpiceClosedError, SpiceDecodeError, SpicePortError } from "./errors.ts";
 import {
   PORT_DATA_BYTES,
@@ -18,7 +19,7 @@ import {
   PORT_REQUESTS,
   PORT_TYPES,
 } from "./port_messages.ts";
-import { channelName, type OfferedChannel, type SpiceSession } from "./session.ts";
+import type { OfferedChannel, SpiceSession } from "./session.ts";
 
 /** What happened at the guest's end of a port. */
 export type PortEvent = typeof PORT_EVENTS[number];

@@ -6,43 +6,40 @@
  * an answer travels with the ticket: ATTACH_CHANNELS on main, INIT on a display (which moreover
  * spares its thread a poll every 10 ms for an INIT that comes too late).
  */
-import { withDeadline } from "../base/deadline.ts";
-import { DeadlineError, SpiceError } from "../base/errors.ts";
-import { both, type Handlers, routes, SpiceChannel, type SpiceNotice } from "./channel.ts";
-import type { ChannelEnd, ChannelLink, ChannelSetup, ChannelStats, PacedLink } from "./channel.ts";
-import type { Decoded } from "./codec.ts";
+import { pause, withDeadline } from "../base/deadline.ts";
+import { DeadlineError } from "../base/errors.ts";
+import {
+  type ChannelEnd,
+  type ChannelSetup,
+  type ChannelStats,
+  type PacedLink,
+  SpiceChannel,
+  type SpiceNotice,
+  type SpiceWarning,
+} from "./channel.ts";
+import { channelName, channelType } from "./channel_types.ts";
+import { ChannelWaits } from "./channel_waits.ts";
 import { DISPLAY_TYPE, type DisplayOptions, displaySetup } from "./display_channel.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "./errors.ts";
-import { encodeMessages } from "./framing.ts";
 import { linkChannel, type LinkResult } from "./link.ts";
-import { MAIN_CAPS, MAIN_MAX_BYTES, MAIN_MESSAGES, MAIN_REQUESTS } from "./main_messages.ts";
+import { MAIN_TYPE, type MainHandlers, mainSetup } from "./main_channel.ts";
+import { MAX_DISPLAYS, MessageMemory } from "./memory.ts";
 import { MouseMode, type PointerKind } from "./mouse_mode.ts";
+import { isServing } from "./server_probe.ts";
 import { connectStream, type SpiceStream, type SpiceTarget, targetText } from "./transport.ts";
 
-export type { SpiceNotice, SpiceTarget };
+export type { SpiceNotice, SpiceTarget, SpiceWarning };
 
-/** Names of channel types. Source: spice/enums.h, SPICE_CHANNEL. */
-const CHANNEL_TYPES: Readonly<Record<number, string>> = {
-  1: "main",
-  2: "display",
-  3: "inputs",
-  4: "cursor",
-  5: "playback",
-  6: "record",
-  8: "smartcard",
-  9: "usbredir",
-  10: "port",
-  11: "webdav",
-};
-const MAIN_TYPE = 1;
-
-/** Displays that are linked at most; QEMU has at most 16 display devices. */
-const MAX_DISPLAYS = 16;
 /** A message that has begun, and a write, must go on within this time. */
 const STALL_MS = 30_000;
 const ATTACH_TIMEOUT_MS = 10_000;
-/** How long a connection stays open before the server behind it counts as running. */
-const PROBE_MS = 50;
+/**
+ * A display that ends alone is linked again after a pause, so that the end of main, which makes it
+ * pointless, can come first; and only so many times in a minute.
+ */
+const REOPEN_MS = 200;
+const MAX_REOPENS = 3;
+const REOPEN_PERIOD_MS = 60_000;
 
 /** Channels that can be asked for; main is always linked. */
 export type SpiceChannelKind = "display";
@@ -66,7 +63,7 @@ export interface SpiceEvent {
 export interface SpiceCloseReason extends ChannelEnd {
   /**
    * Whether the server still takes connections: then another client may have come in. Only looked
-   * at on a Unix socket that the server closed; `false` otherwise.
+   * at where the server closed; `false` otherwise.
    */
   isServerAlive: boolean;
 }
@@ -95,27 +92,24 @@ export interface SpiceSessionOptions extends DisplayOptions {
   /** Gives up attaching; the session is not affected later. */
   signal?: AbortSignal;
   /** Makes handlers of main's messages beside the session's own. */
-  onMain?: (link: PacedLink) => Handlers<typeof MAIN_MESSAGES>;
+  onMain?: (link: PacedLink) => MainHandlers;
+  /**
+   * Is told of channels that the server has later than at first, in `offered`; displays among them
+   * are linked without being asked for.
+   */
+  onOffered?: (channel: OfferedChannel) => void;
   /** Is told what becomes of the channels. */
   onEvent?: (event: SpiceEvent) => void;
   /** Takes the server's texts for the user, safe to show. */
   onNotice?: (notice: SpiceNotice) => void;
+  /** Is told what of the server's messages is left out, once for each kind. */
+  onWarning?: (warning: SpiceWarning) => void;
 }
 
 /** A channel that was opened beside main and the displays. */
 export interface OpenChannel extends PacedLink {
   /** Counts since the link, live. */
   readonly stats: Readonly<ChannelStats>;
-}
-
-/** Returns the name of a channel's type. */
-function channelType(type: number): string {
-  return CHANNEL_TYPES[type] ?? `type ${type}`;
-}
-
-/** Returns the name of one channel: "display", "display-1". */
-export function channelName(type: number, id: number): string {
-  return id === 0 ? channelType(type) : `${channelType(type)}-${id}`;
 }
 
 /** A session with a SPICE server; owns its connections and runs by itself. */
@@ -125,10 +119,16 @@ export class SpiceSession implements AsyncDisposable {
   readonly #streams = new Set<SpiceStream>();
   readonly #linked = new Map<string, SpiceChannel>();
   readonly #running: Promise<unknown>[] = [];
+  readonly #memory = new MessageMemory();
+  readonly #waits = new ChannelWaits((type, id) => this.#linked.get(channelName(type, id)));
   readonly #closed = Promise.withResolvers<SpiceCloseReason>();
   /** Rejects when the session ends: what attaching waits for will not come then. */
   readonly #lost = Promise.withResolvers<never>();
-  #isClosing = false;
+  /** Ends what the session does by itself: linking displays again. */
+  readonly #ending = new AbortController();
+  /** When displays were linked again, by their ids. */
+  readonly #reopened = new Map<number, number[]>();
+  #isAttached = false;
   #isDisposed = false;
   #waitingFor = "connection to the server";
   #stallTimer: ReturnType<typeof setInterval> | undefined;
@@ -179,6 +179,10 @@ export class SpiceSession implements AsyncDisposable {
     }
   }
 
+  get #isClosing(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
   /** The linked channels: "main", "display", and "display-1" and so on for further displays. */
   get channels(): string[] {
     return [...this.#linked.keys()];
@@ -225,14 +229,28 @@ export class SpiceSession implements AsyncDisposable {
   }
 
   async #attach(signal: AbortSignal): Promise<void> {
-    const init = Promise.withResolvers<Decoded<typeof MAIN_MESSAGES[103]>>();
+    const init = Promise.withResolvers<void>();
     const list = Promise.withResolvers<void>();
-    await this.#open(signal, this.#mainSetup(init.resolve, list.resolve), 0);
-    this.#sessionId = (await this.#wait("INIT of the main channel", init.promise)).sessionId;
+    const setup = mainSetup({
+      onSession: (id) => {
+        this.#sessionId = id;
+        init.resolve();
+      },
+      onChannels: (channels) => {
+        this.#offer(channels);
+        list.resolve();
+      },
+      onMouseMode: (link, modes) => this.#mouseMode.update(link, modes),
+      onName: (name) => this.#serverName = name,
+      onMigrate: () => this.#endForMigration(),
+    }, (link) => this.#options.onMain?.(link) ?? {});
+    await this.#open(signal, setup, 0);
+    await this.#wait("INIT of the main channel", init.promise);
     await this.#wait("list of channels", list.promise);
     this.#emit({ channel: "main", id: 0, state: "up" });
 
-    if (this.#options.channels?.includes("display") ?? true) {
+    const known = this.#offered.length;
+    if (this.#linksDisplays) {
       const displays = this.#offered.filter(({ type }) => type === DISPLAY_TYPE)
         .map(({ id }) => id).sort((a, b) => a - b);
       if (displays.length > MAX_DISPLAYS) {
@@ -246,40 +264,15 @@ export class SpiceSession implements AsyncDisposable {
       await Promise.all(opening);
     }
     if (this.#isClosing) return await this.#lost.promise;
+    this.#isAttached = true;
+    for (const later of this.#offered.slice(known)) this.#addLater(later); // came meanwhile
     this.#stallTimer = setInterval(() => {
       for (const channel of this.#linked.values()) channel.endIfStalled(STALL_MS);
     }, STALL_MS);
   }
 
-  /** How main is linked; ATTACH_CHANNELS travels with the ticket. */
-  #mainSetup(
-    onInit: (init: Decoded<typeof MAIN_MESSAGES[103]>) => void,
-    onList: () => void,
-  ): ChannelSetup {
-    const handlers = (link: ChannelLink): Handlers<typeof MAIN_MESSAGES> => ({
-      init: (value) => {
-        const { supportedMouseModes: supported, currentMouseMode: current } = value;
-        this.#mouseMode.update(link, { supported, current });
-        onInit(value);
-      },
-      channels_list: ({ items }) => {
-        this.#addOffered(items); // a later list holds additions only
-        onList();
-      },
-      mouse_mode: (mode) => this.#mouseMode.update(link, mode),
-      name: ({ text }) => this.#serverName = text,
-      migrate_begin: () => this.#endForMigration(),
-      migrate_switch_host: () => this.#endForMigration(),
-      migrate_begin_seamless: () => this.#endForMigration(),
-    });
-    return {
-      type: MAIN_TYPE,
-      caps: [MAIN_CAPS.nameAndUuid, MAIN_CAPS.agentConnectedTokens],
-      maxBytes: MAIN_MAX_BYTES,
-      early: () => encodeMessages((add) => add(MAIN_REQUESTS.attach_channels, {})),
-      routes: (link) =>
-        routes(MAIN_MESSAGES, both(handlers(link), this.#options.onMain?.(link) ?? {})),
-    };
+  get #linksDisplays(): boolean {
+    return this.#options.channels?.includes("display") ?? true;
   }
 
   /**
@@ -289,9 +282,50 @@ export class SpiceSession implements AsyncDisposable {
    */
   async #openDisplay(signal: AbortSignal, id: number): Promise<void> {
     const up = Promise.withResolvers<void>();
-    await this.#open(signal, displaySetup(this.#options), id, up.resolve);
-    await this.#wait(`first message of display ${id}`, up.promise);
+    const channel = await this.#open(signal, displaySetup(this.#options), id, up.resolve);
+    const lost = channel.closed.then((end) => Promise.reject(this.#lossOf(end)));
+    await this.#wait(`first message of display ${id}`, Promise.race([up.promise, lost]));
     this.#emit({ channel: "display", id, state: "up" });
+  }
+
+  /** Links a display of an attached session, which does without it if that fails. */
+  async #openDisplayAlone(id: number): Promise<void> {
+    try {
+      await withDeadline("display", (signal) => this.#openDisplay(signal, id), {
+        timeoutMs: ATTACH_TIMEOUT_MS,
+        signal: this.#ending.signal,
+      });
+    } catch (error) {
+      if (this.#isClosing) return;
+      const why = error instanceof Error ? error.message : "";
+      this.#warn(channelName(DISPLAY_TYPE, id), `the display is not shown: ${why}`);
+    }
+  }
+
+  /** Links a display again that has ended alone, unless it ends all the time. */
+  async #reopenDisplay(id: number): Promise<void> {
+    const now = performance.now();
+    const recent = (this.#reopened.get(id) ?? []).filter((at) => now - at < REOPEN_PERIOD_MS);
+    if (recent.length >= MAX_REOPENS) {
+      const text = `the display is not linked again: it has ended ${recent.length + 1} times`;
+      return this.#warn(channelName(DISPLAY_TYPE, id), text);
+    }
+    this.#reopened.set(id, [...recent, now]);
+    try {
+      await pause(REOPEN_MS, this.#ending.signal);
+    } catch {
+      return; // the whole session has ended
+    }
+    await this.#openDisplayAlone(id);
+  }
+
+  /** Does something beside what the caller waits for, until the session ends. */
+  #background(work: Promise<void>): void {
+    const running = work.finally(() => {
+      const at = this.#running.indexOf(running);
+      if (at >= 0) this.#running.splice(at, 1);
+    });
+    this.#running.push(running);
   }
 
   /**
@@ -342,7 +376,7 @@ export class SpiceSession implements AsyncDisposable {
     id: number,
     onFirstMessage?: () => void,
   ): Promise<SpiceChannel> {
-    const { type, caps, maxBytes, isPacedByGuest = false, early } = setup;
+    const { type, caps, maxBytes, isPacedByGuest = false, waitsBefore = [], early } = setup;
     const name = channelName(type, id);
     const onWait = (what: string) => this.#waitingFor = what;
     onWait(`connection for the ${name} channel`);
@@ -351,7 +385,7 @@ export class SpiceSession implements AsyncDisposable {
     if (this.#isClosing) stream.close();
     const giveUp = () => stream.close();
     signal.addEventListener("abort", giveUp);
-    const { password, onNotice } = this.#options;
+    const { password, onNotice, onWarning } = this.#options;
     let linked: LinkResult;
     try {
       linked = await linkChannel(stream, {
@@ -374,16 +408,20 @@ export class SpiceSession implements AsyncDisposable {
       signal.removeEventListener("abort", giveUp);
     }
 
-    const channel = new SpiceChannel(stream, {
+    const channel: SpiceChannel = new SpiceChannel(stream, {
       name,
       id,
       caps: linked,
       maxBytes,
       isPacedByGuest,
+      memory: this.#memory,
+      waitsBefore,
+      waitFor: (awaited) => this.#waits.waitFor(channel, awaited),
       routes: (link) => setup.routes(link),
       onMigrate: () => this.#endForMigration(),
       ...(onFirstMessage ? { onFirstMessage } : {}),
       ...(onNotice ? { onNotice } : {}),
+      ...(onWarning ? { onWarning } : {}),
     });
     this.#linked.set(name, channel);
     this.#emit({ channel: channelType(type), id, state: "linked" });
@@ -396,21 +434,22 @@ export class SpiceSession implements AsyncDisposable {
     const end = await channel.run();
     this.#linked.delete(channel.name);
     this.#streams.delete(stream);
-    this.#lose(end);
+    if (!this.#isAttached) this.#lost.reject(this.#lossOf(end)); // attaching needs all of them
+    const { id } = channel;
     try {
-      const { id } = channel;
       this.#emit({ channel: channelType(type), id, state: "closed", reason: end.text });
     } finally {
       if (type === MAIN_TYPE) await this.#endWith(end);
     }
+    if (type === DISPLAY_TYPE && this.#isAttached && end.by !== "client" && !this.#isClosing) {
+      this.#background(this.#reopenDisplay(id));
+    }
   }
 
-  /** Ends attaching, if it is under way: a channel that it needs has ended. */
-  #lose(end: ChannelEnd): void {
+  /** The error of who needs a channel that has ended. */
+  #lossOf(end: ChannelEnd): unknown {
     const where = targetText(this.#target);
-    this.#lost.reject(
-      end.error ?? new SpiceClosedError(`Cannot attach to SPICE at ${where}: ${end.text}`),
-    );
+    return end.error ?? new SpiceClosedError(`Cannot attach to SPICE at ${where}: ${end.text}`);
   }
 
   /** Waits for something that a running channel will bring. */
@@ -423,13 +462,30 @@ export class SpiceSession implements AsyncDisposable {
     this.#options.onEvent?.(event);
   }
 
-  #addOffered(items: readonly { type: number; id: number }[]): void {
+  #warn(channel: string, text: string): void {
+    this.#options.onWarning?.({ channel, text });
+  }
+
+  /** Takes note of channels that the server has; a later list holds additions only. */
+  #offer(channels: readonly { type: number; id: number }[]): void {
     const known = new Set(this.#offered.map(({ type, id }) => type << 8 | id));
-    for (const { type, id } of items) {
+    for (const { type, id } of channels) {
       if (known.has(type << 8 | id)) continue;
       known.add(type << 8 | id);
-      this.#offered.push({ channel: channelType(type), type, id });
+      const channel = { channel: channelType(type), type, id };
+      this.#offered.push(channel);
+      if (this.#isAttached) this.#addLater(channel);
     }
+  }
+
+  #addLater(channel: OfferedChannel): void {
+    this.#options.onOffered?.(channel);
+    if (channel.type !== DISPLAY_TYPE || !this.#linksDisplays) return;
+    const displays = this.#offered.filter(({ type }) => type === DISPLAY_TYPE).length;
+    if (displays <= MAX_DISPLAYS) return this.#background(this.#openDisplayAlone(channel.id));
+    const text =
+      `the display is not shown: there are ${displays}, expected at most ${MAX_DISPLAYS}`;
+    this.#warn(channelName(DISPLAY_TYPE, channel.id), text);
   }
 
   #endForMigration(): void {
@@ -442,43 +498,22 @@ export class SpiceSession implements AsyncDisposable {
   /** Ends the session: closes every connection, then tells why. */
   async #endWith(end: ChannelEnd): Promise<void> {
     if (this.#isClosing) return;
-    this.#isClosing = true;
-    this.#lose(end);
+    this.#ending.abort();
+    this.#lost.reject(this.#lossOf(end));
     clearInterval(this.#stallTimer);
     for (const channel of this.#linked.values()) channel.close(end.text);
     for (const stream of this.#streams) stream.close();
-    const isServerAlive = end.by === "server" && await this.#isServerAlive();
+    const isServerAlive = end.by === "server" && await isServing(this.#target, (stream) => {
+      this.#streams.add(stream); // so that disposing does not wait for it
+      if (this.#isDisposed) stream.close();
+    });
     this.#closed.resolve({
       ...end,
       text: isServerAlive
         ? `${end.text}; it still takes others, so one may have come in`
         : end.text,
-      isServerAlive,
+      isServerAlive: isServerAlive && !this.#isDisposed,
     });
-  }
-
-  /**
-   * Finds out whether the server still runs. A connection alone is no proof: a process that is
-   * being torn down by its kernel accepts for a moment. So it has to stay open for a while.
-   */
-  async #isServerAlive(): Promise<boolean> {
-    if (!("path" in this.#target)) return false;
-    try {
-      using stream = await connectStream(this.#target);
-      if (this.#isDisposed) return false;
-      this.#streams.add(stream); // so that disposing does not wait for it
-      let isAlive = false;
-      const timer = setTimeout(() => {
-        isAlive = true;
-        stream.close();
-      }, PROBE_MS);
-      await stream.chunk(); // nothing comes: a server does not speak first
-      clearTimeout(timer);
-      return isAlive;
-    } catch (error) {
-      if (error instanceof SpiceError) return false;
-      throw error;
-    }
   }
 
   /** Ends the session at once; resolves when nothing of it is left. */
