@@ -8,17 +8,22 @@ import type { ImageDecoders } from "./decoders.ts";
  *   displays.
  */
 export async function loadDecoders(): Promise<ImageDecoders> {
-  const [{ decodeLzPalette, decodeLzRgb }, { GlzWindow }, { decodeLz4 }] = await Promise.all([
+  const [lz, { GlzWindow }, { decodeLz4 }, { decodeQuic }, jpeg] = await Promise.all([
     import("./lz.ts"),
     import("./glz.ts"),
     import("./lz4.ts"),
+    import("./quic.ts"),
+    import("./jpeg.ts"),
   ]);
   const window = new GlzWindow();
   return {
-    lzRgb: decodeLzRgb,
-    lzPalette: decodeLzPalette,
+    lzRgb: lz.decodeLzRgb,
+    lzPalette: lz.decodeLzPalette,
     glzRgb: (data, size) => window.decode(data, size),
     zlibGlzRgb: (data, size, glzSize) => window.decodeZlib(data, glzSize, size),
     lz4: decodeLz4,
+    quic: decodeQuic,
+    jpeg: jpeg.decodeJpeg,
+    jpegAlpha: (data, size, jpegSize) => jpeg.decodeJpegAlpha(data, jpegSize, size),
   };
 }
