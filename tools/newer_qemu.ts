@@ -17,7 +17,11 @@ const PACKAGES = [
   "qemu-system-common",
   "qemu-system-data",
   "qemu-system-modules-spice",
+  "qemu-system-modules-opengl", // which the one of SPICE needs
+  "seabios", // an older one hangs at this QEMU's AHCI
 ];
+/** Where QEMU finds its modules, below its folder. */
+const MODULES = "usr/lib/x86_64-linux-gnu/qemu";
 const RELEASE = "bookworm";
 /** Where the archive is, if the system's own lists do not tell. */
 const DEFAULT_ARCHIVE = "http://deb.debian.org/debian";
@@ -42,9 +46,11 @@ export async function whyNoNewerQemuHere(): Promise<string | undefined> {
   return whyNoNewerQemu(osRelease, Deno.build.arch);
 }
 
-/** Whether it is there. */
+/** Whether it is there, with all that it needs. */
 export async function hasNewerQemu(): Promise<boolean> {
-  return await Deno.stat(NEWER_QEMU).then(() => true, () => false);
+  const files = [`${MODULES}/ui-opengl.so`, "usr/share/seabios/bios-256k.bin"];
+  const there = files.map((file) => Deno.stat(join(NEWER_QEMU_DIR, file)));
+  return (await Promise.allSettled(there)).every(({ status }) => status === "fulfilled");
 }
 
 /**
@@ -62,8 +68,9 @@ export function archiveOf(indexTargets: string): string {
 /** The shell wrapper, which works wherever the folder is. */
 const WRAPPER = `#!/bin/sh
 root=$(dirname "$(dirname "$(readlink -f "$0")")")
-export QEMU_MODULE_DIR="$root/usr/lib/x86_64-linux-gnu/qemu"
-exec "$root/usr/bin/qemu-system-x86_64" -L "$root/usr/share/qemu" "$@"
+export QEMU_MODULE_DIR="$root/${MODULES}"
+share="$root/usr/share"
+exec "$root/usr/bin/qemu-system-x86_64" -L "$share/seabios" -L "$share/qemu" "$@"
 `;
 
 /**
