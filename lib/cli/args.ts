@@ -51,7 +51,8 @@ export function parseCommandLine(args: readonly string[]): Invocation {
   const options: Record<string, OptionSpec> = { ...COMMON_OPTIONS, ...spec.options };
   const end = rest.indexOf("--");
   const own = end < 0 ? rest : rest.slice(0, end);
-  const passthrough = end < 0 ? [] : rest.slice(end + 1);
+  const behind = end < 0 ? [] : rest.slice(end + 1);
+  const passthrough = spec.dashedWords ? [] : behind;
   const { joined, steps } = joinValues(own, options, command);
 
   const names = Object.keys(options);
@@ -68,7 +69,7 @@ export function parseCommandLine(args: readonly string[]): Invocation {
   });
 
   const flags = new Set(names.filter((name) => options[name]?.kind === "flag" && parsed[name]));
-  const words = parsed._.map(String);
+  const words = [...parsed._.map(String), ...(spec.dashedWords ? behind : [])];
   if (!flags.has("help")) {
     if (passthrough.length > 0 && !spec.passthrough) {
       throw new UsageError(`Cannot use ${quoted("--")} with ${command}: it passes nothing on`);
@@ -122,7 +123,8 @@ function splitCommand(args: readonly string[]): { command: CommandName; rest: st
 
 /** The index of the first argument that is neither an option nor an option's value; -1: none. */
 function firstWord(args: readonly string[]): number {
-  const options: Record<string, OptionSpec> = COMMANDS.supervise.options;
+  const all = Object.values<CommandSpec>(COMMANDS).map(({ options }) => options);
+  const options: Record<string, OptionSpec> = Object.assign({}, ...all);
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "";
     if (arg === "--") return -1;

@@ -24,6 +24,8 @@ export interface CommandSpec {
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** What follows `--` is taken as it is. */
   readonly passthrough?: true;
+  /** What follows `--` are words, though they begin with a dash. */
+  readonly dashedWords?: true;
   /** For the program itself: not in the help. */
   readonly hidden?: true;
 }
@@ -175,12 +177,51 @@ export const COMMANDS = {
     count: [2, 2],
     help: "send text to the serial port (\\n \\r \\t \\xHH \\\\)",
     options: {},
+    dashedWords: true,
+  },
+  type: {
+    words: "VM TEXT",
+    count: [2, 2],
+    help:
+      "type text on the keyboard, as a US one has it (\\n is Return, \\t Tab, \\\\ a backslash)",
+    options: {},
+    dashedWords: true,
+  },
+  keys: {
+    words: "VM KEY…",
+    count: [2, Infinity],
+    help: "press keys one after another, by QEMU's names: ret, f2, ctrl-alt-delete",
+    options: {},
+    dashedWords: true,
   },
   screenshot: {
     words: "VM FILE",
     count: [2, 2],
     help: "save the screen as PNG",
-    options: {},
+    options: {
+      cursor: { kind: "flag", help: "with the mouse pointer" },
+      display: { kind: "value", value: "N", help: "which display; they count from 0" },
+    },
+  },
+  view: {
+    words: "TARGET",
+    count: [1, 1],
+    help: "look at a running VM, at spice+unix:///PATH or spice://HOST:PORT",
+    options: {
+      headless: { kind: "flag", help: "no window" },
+      screenshot: {
+        kind: "value",
+        value: "FILE",
+        help: "save the screen as PNG: after --duration, or as soon as there is a picture",
+      },
+      duration: { kind: "value", value: "DURATION", help: "how long to look: 500ms, 90s, 10m, 1h" },
+      stats: { kind: "value", value: "FILE|-", help: "at the end, write as JSON what came" },
+      "password-file": {
+        kind: "value",
+        value: "FILE",
+        help: "the SPICE server's password: the first line of a file",
+      },
+    },
   },
   console: {
     words: "VM",
@@ -228,10 +269,7 @@ export type CommandName = keyof typeof COMMANDS;
 
 /** Commands of the contract that this version does not have yet. */
 export const FUTURE_COMMANDS: readonly string[] = [
-  "view",
   "suspend",
-  "type",
-  "keys",
   "exec",
   "push",
   "pull",

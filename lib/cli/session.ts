@@ -9,6 +9,7 @@ import type { Ending } from "../vm/ending.ts";
 import { EventLog } from "../vm/events.ts";
 import type { StopRung, VirtualMachine } from "../vm/machine.ts";
 import type { PreparedLaunch } from "../vm/prepare.ts";
+import type { ScreenshotReport } from "../vm/screenshot.ts";
 import { runSteps } from "../vm/steps.ts";
 import { Supervisor } from "../vm/supervisor.ts";
 import {
@@ -128,7 +129,10 @@ export class Session {
     const terminal = this.#attachSerial(vm, flushes);
     try {
       const onWait = (what: string) => progress.waiting(what);
-      await runSteps(vm, steps, { signal: this.#cut.signal, onWait });
+      const onPicture = ({ why }: ScreenshotReport) => {
+        if (why !== undefined) progress.info(`the picture is QEMU's own screendump: ${why}`);
+      };
+      await runSteps(vm, steps, { signal: this.#cut.signal, onWait, onPicture });
       progress.waiting("the guest to end");
       switch (this.#settings.then) {
         case "stop":

@@ -29,7 +29,7 @@ export function parseCount(option: string, text: string, least: number, most: nu
 }
 
 /** What `--send` means in bytes: UTF-8, with `\n \r \t \xHH \\` replaced. @throws {UsageError} */
-export function parseSendText(text: string): Uint8Array {
+export function parseSendText(text: string, verb = "send"): Uint8Array {
   const bytes: number[] = [];
   const encoder = new TextEncoder();
   const pattern = /\\(?:x([0-9a-fA-F]{2})|([nrt\\])|([\s\S]?))|([^\\]+)/g;
@@ -40,7 +40,7 @@ export function parseSendText(text: string): Uint8Array {
     else if (plain !== undefined) bytes.push(...encoder.encode(plain));
     else {
       throw new UsageError(
-        `Cannot send ${quoted(text)}: ${
+        `Cannot ${verb} ${quoted(text)}: ${
           quoted(all + (unknown === "x" ? "…" : ""))
         } is no escape, ` +
           `expected \\n, \\r, \\t, \\xHH or \\\\`,
@@ -48,6 +48,16 @@ export function parseSendText(text: string): Uint8Array {
     }
   }
   return Uint8Array.from(bytes);
+}
+
+/** What `type` types: the text of `send`, which has to be one here. @throws {UsageError} */
+export function parseTypedText(text: string): string {
+  const bytes = parseSendText(text, "type");
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new UsageError(`Cannot type ${quoted(text)}: its bytes are no text`, { cause });
+  }
 }
 
 /** The pattern of `--expect`; `^` and `$` match at line ends. @throws {UsageError} */

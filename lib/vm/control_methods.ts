@@ -7,7 +7,7 @@ import type { EventLog } from "./events.ts";
 import type { StopRung, VirtualMachine, VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 import type { VmState } from "./state.ts";
-import { screenshot } from "./steps.ts";
+import type { DisplayReport } from "./screens.ts";
 
 /** What `status` tells, and `ps` for each VM. */
 export interface VmStatus {
@@ -74,7 +74,16 @@ export class VmMethods {
       reset: () => this.#running().reset(),
       qmp: ({ request }) => this.#running().qmp.executeRaw(requestOf(request)),
       send: ({ data, serial }) => this.#serial(serial).write(bytesOf(data)),
-      screenshot: ({ path }) => screenshot(this.#running(), textOf(path, "path")),
+      type: ({ text }, peer) =>
+        this.#running().type(textOf(text, "text"), { signal: signalOf(peer) }),
+      keys: ({ keys }, peer) => this.#running().keys(textsOf(keys), { signal: signalOf(peer) }),
+      screenshot: ({ path, display, cursor }) =>
+        this.#running().screenshot(textOf(path, "path"), {
+          display: typeof display === "number" ? display : 0,
+          cursor: cursor === true,
+        }),
+      displays: () => this.#running().screens?.displays() ?? [],
+      frames: (_, peer) => this.#followFrames(peer),
       left: () => this.#left.promise,
       log: () => ({ events: this.#log.history(), stderr: this.#vm?.stderrTail ?? [] }),
       events: ({ replay }, peer) => this.#followEvents(replay === true, peer),
@@ -132,6 +141,14 @@ export class VmMethods {
     return null;
   }
 
+  /** Notices of frames, without their pixels; returns the displays as they are now. */
+  #followFrames(peer: ControlPeer): DisplayReport[] {
+    const { screens } = this.#running();
+    if (screens === undefined) return [];
+    peer.own(screens.follow((display) => peer.notify("frame", display)));
+    return screens.displays();
+  }
+
   #followSerial(replay: boolean, index: unknown, peer: ControlPeer): null {
     const port = this.#serial(index);
     peer.own(port.tap((bytes) => peer.notify("serial", { data: bytes.toBase64() }), replay));
@@ -142,6 +159,20 @@ export class VmMethods {
 function textOf(value: unknown, name: string): string {
   if (typeof value === "string" && value !== "") return value;
   throw new UsageError(`Cannot do that: the parameter ${name} is missing, expected text`);
+}
+
+function textsOf(value: unknown): string[] {
+  if (Array.isArray(value) && value.every((it) => typeof it === "string")) return value;
+  throw new UsageError("Cannot do that: the parameter keys is missing, expected a list of texts");
+}
+
+/** Aborted when the client goes: nobody types for somebody who has left. */
+function signalOf(peer: ControlPeer): AbortSignal {
+  const left = new AbortController();
+  peer.own({
+    [Symbol.dispose]: () => left.abort(new DOMException("the client has left", "AbortError")),
+  });
+  return left.signal;
 }
 
 /** Bytes travel as base64. */

@@ -17,6 +17,7 @@ import type { EventLog } from "./events.ts";
 import { lendState } from "./guest_state.ts";
 import { VirtualMachine, type VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
+import type { Screens } from "./screens.ts";
 
 /** How long QEMU may take to connect to QMP and greet: firmware images are read before that. */
 const GREETING_MS = 30_000;
@@ -96,10 +97,12 @@ export async function launch(
     process.confirmUp();
     vm.greeted(qmp);
     await ports;
-    if (plan.spice !== undefined && clients.connectSpice !== undefined) {
-      vm.attached(await attachSpice(clients.connectSpice, plan.spice, log, signal, stack));
+    if (plan.spice !== undefined && clients.spice !== undefined) {
+      const { session, screens } = await attachSpice(clients.spice, plan.spice, log, signal, stack);
+      vm.attached(session, screens);
     }
     await vm.resume(signal);
+    vm.screens?.complete(signal);
   } catch (error) {
     if (process.gone.aborted && !options.signal.aborted) throw process.gone.reason;
     throw error;
@@ -150,28 +153,41 @@ async function acceptPorts(
   }));
 }
 
-type ConnectSpice = typeof SpiceSession.connect;
+/** What speaks SPICE. */
+interface SpiceClient {
+  SpiceSession: typeof SpiceSession;
+  Screens: typeof Screens;
+}
 
 async function loadClients(
   spice: boolean,
-): Promise<{ acceptQmp: typeof acceptQmp; connectSpice?: ConnectSpice }> {
-  const loadingSpice = spice ? import("../spice/session.ts") : undefined;
+): Promise<{ acceptQmp: typeof acceptQmp; spice?: SpiceClient }> {
+  const loading = spice
+    ? Promise.all([import("../spice/session.ts"), import("./screens.ts")])
+    : undefined;
   const { acceptQmp } = await import("../qmp/connect.ts");
-  if (loadingSpice === undefined) return { acceptQmp };
-  const { SpiceSession } = await loadingSpice;
-  return { acceptQmp, connectSpice: (target, options) => SpiceSession.connect(target, options) };
+  if (loading === undefined) return { acceptQmp };
+  const [{ SpiceSession }, { Screens }] = await loading;
+  return { acceptQmp, spice: { SpiceSession, Screens } };
 }
 
 async function attachSpice(
-  connect: ConnectSpice,
+  { SpiceSession, Screens }: SpiceClient,
   path: string,
   log: EventLog,
   signal: AbortSignal,
   stack: AsyncDisposableStack,
-): Promise<SpiceSession> {
-  const session = await connect({ path }, {
+): Promise<{ session: SpiceSession; screens: Screens }> {
+  const screens = stack.use(
+    new Screens({
+      onMode: ({ id, kind, width, height }) =>
+        log.emit({ event: "display", id, kind, width, height }),
+    }),
+  );
+  const session = await SpiceSession.connect({ path }, {
     timeoutMs: SPICE_MS,
     signal,
+    onDisplay: screens.onDisplay,
     onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),
   }).catch((error: unknown) => {
     if (error instanceof SpiceError || signal.aborted) throw error;
@@ -179,7 +195,8 @@ async function attachSpice(
       cause: error,
     });
   });
-  return stack.use(session);
+  screens.attached(session);
+  return { session: stack.use(session), screens };
 }
 
 /** Starts a program that has to be up before QEMU, and waits until it listens. */

@@ -1,5 +1,6 @@
 /** A VM of ours: its state, its connections, and what can be done with it. */
 import { withDeadline } from "../base/deadline.ts";
+import type { TypingOptions } from "../base/keyboard.ts";
 import { DeadlineError, type UtmostError } from "../base/errors.ts";
 import type { SerialPort } from "../guest/serial.ts";
 import type { LaunchPlan } from "../qemu/launch_options.ts";
@@ -9,7 +10,10 @@ import type { QmpEvent } from "../qmp/events.ts";
 import type { SpiceSession } from "../spice/session.ts";
 import { type Ending, judgeEnding, type Witness } from "./ending.ts";
 import type { EventLog } from "./events.ts";
+import type { Screens } from "./screens.ts";
+import type { ScreenshotOptions, ScreenshotReport } from "./screenshot.ts";
 import { next, type VmEvent, type VmState } from "./state.ts";
+import type { InputPath, Typist } from "./typist.ts";
 
 /** What a VM is known by. */
 export interface VmIdentity {
@@ -63,6 +67,8 @@ export class VirtualMachine {
   #process: QemuProcess | undefined;
   #qmp: QmpClient | undefined;
   #spice: SpiceSession | undefined;
+  #screens: Screens | undefined;
+  #typist: Promise<Typist> | undefined;
   #rung = 0;
   #raised = Promise.withResolvers<void>();
   #stopping: Promise<Ending> | undefined;
@@ -138,10 +144,16 @@ export class VirtualMachine {
     this.advance("greet");
   }
 
-  /** Takes note of the SPICE session. */
-  attached(spice: SpiceSession): void {
+  /** Takes note of the SPICE session, and of what it shows. */
+  attached(spice: SpiceSession, screens: Screens): void {
     this.#spice = spice;
+    this.#screens = screens;
     this.advance("link");
+  }
+
+  /** What the guest shows; undefined before `attached`, and where QEMU has no SPICE. */
+  get screens(): Screens | undefined {
+    return this.#screens;
   }
 
   /** Follows QEMU's own events: they are logged, and some change the state. */
@@ -197,9 +209,38 @@ export class VirtualMachine {
     await this.qmp.execute("system_reset");
   }
 
-  /** Saves the screen as PNG, as QEMU draws it (GL scanouts are not in it). */
-  async screendump(path: string): Promise<void> {
-    await this.qmp.execute("screendump", { filename: path, format: "png" }, { timeoutMs: 30_000 });
+  /**
+   * Saves the screen as PNG: what SPICE has brought, or QEMU's own screendump where there is none.
+   *
+   * @throws {HostFailure} when `path` cannot be written. {HostError} where there is no such display.
+   */
+  async screenshot(path: string, options: ScreenshotOptions = {}): Promise<ScreenshotReport> {
+    const { saveScreenshot } = await import("./screenshot.ts");
+    return await saveScreenshot(this, path, options);
+  }
+
+  /**
+   * Types a text on the guest's keyboard, as a US one has it, and returns once the last key is up.
+   *
+   * @returns What carried the keys: SPICE, or QMP where there is none.
+   * @throws {UsageError} when a character is on no key; nothing is typed then.
+   */
+  async type(text: string, options: TypingOptions = {}): Promise<InputPath> {
+    return await (await this.#loadTypist()).type(text, options);
+  }
+
+  /**
+   * Presses keys one after another, by QEMU's names: `ret`, `f2`, `ctrl-alt-delete`.
+   *
+   * @returns What carried the keys: SPICE, or QMP where there is none.
+   * @throws {UsageError} when a name is none; nothing is pressed then.
+   */
+  async keys(chords: readonly string[], options: TypingOptions = {}): Promise<InputPath> {
+    return await (await this.#loadTypist()).press(chords, options);
+  }
+
+  #loadTypist(): Promise<Typist> {
+    return this.#typist ??= import("./typist.ts").then(({ Typist }) => new Typist(this));
   }
 
   /**

@@ -1,16 +1,10 @@
 /** The steps of a scripted run: wait for serial text, send to the serial port, save the screen. */
-import {
-  ExpectError,
-  GuestError,
-  HostError,
-  HostFailure,
-  UsageError,
-  UtmostError,
-} from "../base/errors.ts";
-import { printable, quoted } from "../base/text.ts";
+import { ExpectError, GuestError, UsageError } from "../base/errors.ts";
+import { quoted } from "../base/text.ts";
 import { withDeadline } from "../base/deadline.ts";
 import type { SerialPort } from "../guest/serial.ts";
 import type { VirtualMachine } from "./machine.ts";
+import type { ScreenshotReport } from "./screenshot.ts";
 
 /** One step. */
 export type Step =
@@ -26,6 +20,8 @@ export interface StepsOptions {
   signal: AbortSignal;
   /** Called with what is waited for now. */
   onWait?: (what: string) => void;
+  /** Called with each picture that was saved. */
+  onPicture?: (report: ScreenshotReport) => void;
 }
 
 /**
@@ -52,7 +48,7 @@ export async function runSteps(
         break;
       case "screenshot":
         options.onWait?.("a screenshot");
-        await screenshot(vm, step.path);
+        options.onPicture?.(await vm.screenshot(step.path));
         break;
     }
   }
@@ -115,33 +111,4 @@ function serialOf(vm: VirtualMachine, option: string): SerialPort {
     `Cannot use ${option}: the bundle has no serial port of mode Terminal, expected one`,
     { hint: "Add a serial port (mode: built-in terminal) to the VM." },
   );
-}
-
-/**
- * Saves the screen as PNG.
- *
- * @throws {HostFailure} when `path` cannot be written.
- * @throws {HostError} where there is no display or QEMU cannot save it.
- */
-export async function screenshot(vm: VirtualMachine, path: string): Promise<void> {
-  try {
-    // QEMU writes the file; opening it here tells a path that cannot be written from other failures.
-    (await Deno.open(path, { create: true, write: true })).close();
-  } catch (error) {
-    throw new HostFailure(
-      `Cannot save the screen to ${quoted(path)}: ${
-        error instanceof Error ? printable(error.message) : error
-      }`,
-      { cause: error, hint: "Give a file in a folder that can be written." },
-    );
-  }
-  try {
-    await vm.screendump(path);
-  } catch (error) {
-    if ((await Deno.stat(path).catch(() => undefined))?.size === 0) await Deno.remove(path);
-    if (!(error instanceof UtmostError)) throw error;
-    throw new HostError(`Cannot save the screen to ${quoted(path)}: ${printable(error.message)}`, {
-      cause: error,
-    });
-  }
 }

@@ -1,25 +1,14 @@
 /** The short verbs on a running VM: each is one call to its supervisor. */
-import { UsageError } from "../../base/errors.ts";
 import { resolve } from "@std/path";
-import { connectVm } from "../../vm/find.ts";
-import type { Invocation } from "../args.ts";
+import { UsageError } from "../../base/errors.ts";
+import type { ScreenshotReport } from "../../vm/screenshot.ts";
+import { type Invocation, lastValue } from "../args.ts";
+import { callVm } from "../call_vm.ts";
 import type { Progress } from "../progress.ts";
-import { parseSendText } from "../values.ts";
+import { parseCount, parseSendText } from "../values.ts";
 
 /** Room for the whole way down: powering down, quitting, killing. */
 const STOP_MS = 60_000;
-
-/** Calls one method of a VM's supervisor and returns the result. */
-async function callVm(
-  target: string,
-  method: string,
-  params: Record<string, unknown> = {},
-  timeoutMs = 30_000,
-): Promise<{ id: string; result: unknown }> {
-  const { vm, client } = await connectVm(target);
-  await using owned = client;
-  return { id: vm.id, result: await owned.call(method, params, { timeoutMs }) };
-}
 
 /** `stop`, `pause`, `resume`, `reset`: says what was done, as text or as `{id, done}`. */
 export async function act(
@@ -44,12 +33,16 @@ export async function send(
 }
 
 /** `screenshot VM FILE`. */
-export async function screenshot(
-  { words: [target = "", file = ""], flags }: Invocation,
-): Promise<number> {
+export async function screenshot(invocation: Invocation, progress: Progress): Promise<number> {
+  const { words: [target = "", file = ""], flags } = invocation;
   const path = resolve(file);
-  const { id } = await callVm(target, "screenshot", { path });
-  if (flags.has("json")) console.log(JSON.stringify({ id, done: "screenshot", path }));
+  const number = lastValue(invocation, "display");
+  const display = number === undefined ? 0 : parseCount("--display", number, 0, 255);
+  const params = { path, display, cursor: flags.has("cursor") };
+  const { id, result } = await callVm(target, "screenshot", params);
+  const { why, ...report } = result as ScreenshotReport;
+  if (flags.has("json")) console.log(JSON.stringify({ id, done: "screenshot", ...report }));
+  if (why !== undefined) progress.info(`the picture is QEMU's own screendump: ${why}`);
   return 0;
 }
 

@@ -1,0 +1,162 @@
+/** Whose screen `utmost view` looks at: a VM's through its supervisor, or a SPICE server's. */
+import { NotRunningError, type UtmostError } from "../base/errors.ts";
+import type { SpiceTarget } from "../spice/transport.ts";
+import type { ControlClient } from "../vm/control.ts";
+import type { LoggedEvent } from "../vm/events.ts";
+import { connectVm } from "../vm/find.ts";
+import type { RemoteScreens } from "../vm/remote_screens.ts";
+import type { DisplayReport } from "../vm/screens.ts";
+import type { ScreenshotReport } from "../vm/screenshot.ts";
+
+/** What came while somebody looked on. Source: the contract in README.md, "view". */
+export interface ViewStats {
+  /** The linked channels; for SPICE servers only. */
+  channels?: string[];
+  displays: DisplayReport[];
+}
+
+/** What a viewer sees. */
+export interface ViewSource extends AsyncDisposable {
+  /** What is looked at, for people. */
+  readonly name: string;
+  /** Resolves once there is nothing more to see, with the error if that is one. Never rejects. */
+  readonly ended: Promise<UtmostError | undefined>;
+  /** Resolves once the first display shows a whole picture. */
+  pictured(): Promise<void>;
+  /** Saves the first display's picture as PNG. */
+  screenshot(path: string): Promise<ScreenshotReport>;
+  /** What came since the look-out began. */
+  stats(): Promise<ViewStats>;
+}
+
+/** Looks at a VM of ours: the supervisor tells what changes, and has the pixels. */
+export class VmSource implements ViewSource {
+  readonly name: string;
+  readonly ended: Promise<UtmostError | undefined>;
+  readonly #client: ControlClient;
+  readonly #pictured = Promise.withResolvers<void>();
+  readonly #before = new Map<number, DisplayReport>();
+  readonly #now = new Map<number, DisplayReport>();
+  #isStopped = false;
+
+  private constructor(client: ControlClient, name: string, id: string) {
+    this.#client = client;
+    this.name = name;
+    client.onNotification((method, params) => {
+      if (method === "frame") this.#see(params as DisplayReport);
+      if (method === "event") {
+        const event = params as LoggedEvent;
+        if (event.event === "state" && event.to === "stopped") this.#isStopped = true;
+      }
+    });
+    this.ended = client.closed.then(() =>
+      this.#isStopped
+        ? undefined
+        : new NotRunningError(`Cannot look any longer: the supervisor of ${id} has ended`)
+    );
+  }
+
+  /** Begins to look. @throws as `connectVm` does. */
+  static async open(target: string): Promise<VmSource> {
+    const { vm, client } = await connectVm(target);
+    try {
+      const source = new VmSource(client, `${vm.id} (${vm.name})`, vm.id);
+      await client.call("events");
+      for (const display of await client.call("frames") as DisplayReport[]) source.#see(display);
+      return source;
+    } catch (error) {
+      await client[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  #see(display: DisplayReport): void {
+    if (!this.#before.has(display.id)) this.#before.set(display.id, display);
+    this.#now.set(display.id, display);
+    if (display.id === 0 && display.width > 0) this.#pictured.resolve();
+  }
+
+  pictured(): Promise<void> {
+    return this.#pictured.promise;
+  }
+
+  async screenshot(path: string): Promise<ScreenshotReport> {
+    return await this.#client.call("screenshot", { path }) as ScreenshotReport;
+  }
+
+  async stats(): Promise<ViewStats> {
+    // A VM that has ended has told its last frames before.
+    const fresh = await this.#client.call("displays").catch(() => []) as DisplayReport[];
+    for (const display of fresh) this.#see(display);
+    return {
+      displays: [...this.#now.values()].map((now) => since(this.#before.get(now.id) ?? now, now)),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+  }
+}
+
+/** What came between two reports of a display; sizes are the later ones. */
+export function since(before: DisplayReport, now: DisplayReport): DisplayReport {
+  const { gl, surface } = now;
+  return {
+    ...now,
+    frames: now.frames - before.frames,
+    gl: {
+      ...gl,
+      scanouts: gl.scanouts - before.gl.scanouts,
+      draws: gl.draws - before.gl.draws,
+      acks: gl.acks - before.gl.acks,
+      cpuBytes: gl.cpuBytes - before.gl.cpuBytes,
+    },
+    surface: {
+      messages: surface.messages - before.surface.messages,
+      bytes: surface.bytes - before.surface.bytes,
+    },
+  };
+}
+
+/** Looks at any SPICE server, as its client. */
+export class SpiceSource implements ViewSource {
+  readonly name: string;
+  readonly ended: Promise<UtmostError | undefined>;
+  readonly #screens: RemoteScreens;
+
+  private constructor(screens: RemoteScreens) {
+    this.#screens = screens;
+    this.name = screens.serverName;
+    this.ended = screens.ended;
+  }
+
+  /**
+   * Attaches.
+   *
+   * @throws {SpiceError} when the server cannot be attached to.
+   */
+  static async open(
+    target: SpiceTarget,
+    options: { password?: string; signal?: AbortSignal; onWarning?: (text: string) => void },
+  ): Promise<SpiceSource> {
+    const { RemoteScreens } = await import("../vm/remote_screens.ts");
+    return new SpiceSource(await RemoteScreens.attach(target, options));
+  }
+
+  pictured(): Promise<void> {
+    return this.#screens.pictured();
+  }
+
+  async screenshot(path: string): Promise<ScreenshotReport> {
+    return await this.#screens.screenshot(path);
+  }
+
+  stats(): Promise<ViewStats> {
+    const { channels, displays } = this.#screens;
+    return Promise.resolve({ channels, displays });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#screens[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,292 @@
+/**
+ * What a guest shows, and its keyboard and pointer: a SPICE session with one picture per display,
+ * the cursor and the inputs, put together.
+ *
+ * Only what has to be there before the guest's first instruction is in the way of a launch: the
+ * displays. The rest is linked by `complete`, while the guest boots.
+ */
+import { pause, withDeadline } from "../base/deadline.ts";
+import { DeadlineError, UsageError } from "../base/errors.ts";
+import type { ImageDecoders } from "../display/decoders.ts";
+import { GuestDisplay } from "../display/guest_display.ts";
+import type { Picture } from "../display/picture.ts";
+import type { ChannelLink, ChannelStats } from "../spice/channel.ts";
+import type { DisplayHandlers } from "../spice/display_channel.ts";
+import type { SpiceInputs } from "../spice/inputs.ts";
+import type { SpiceSession } from "../spice/session.ts";
+
+/** How often a follower hears of a display that changes, in milliseconds: a screen's own pace. */
+const FRAME_MS = 16;
+/** QEMU brings what the guest has drawn every 30 ms; so long it takes at most, and a little more. */
+const REFRESH_MS = 40;
+/** A change comes in many messages; it is complete when none has come for so long, … */
+const QUIET_MS = 8;
+/** … or after so long, for a guest that never stops drawing. */
+const SETTLE_MS = 200;
+
+/** One display as it is now. Source: the contract in README.md, "view". */
+export interface DisplayReport {
+  /** Which display; they count from 0. */
+  id: number;
+  kind: "surface" | "gl";
+  /** Pixels; 0 while nothing is shown. */
+  width: number;
+  height: number;
+  /** How often the picture has changed; changes within 16 ms are one. */
+  frames: number;
+  /** GL scanouts: there are none yet. */
+  gl: {
+    scanouts: number;
+    draws: number;
+    acks: number;
+    ackMicros: { p50: number; p99: number };
+    cpuBytes: number;
+  };
+  /** All that came on the display's channel. */
+  surface: { messages: number; bytes: number };
+}
+
+/** Called with a display that has changed. */
+export type DisplayListener = (display: DisplayReport) => void;
+
+/** Options of {@linkcode Screens}. */
+export interface ScreensOptions {
+  /** Decodes compressed images from the first message on; a server of ours sends none. */
+  decoders?: ImageDecoders;
+  /** Called with each picture of another size or kind: a mode set. */
+  onMode?: (display: DisplayReport) => void;
+  /** Takes what cannot be drawn, one text for each kind of it. */
+  onWarning?: (text: string) => void;
+}
+
+/** A picture, or why there is none. */
+export type Captured = readonly [picture: Omit<Picture, "hasAlpha">] | readonly [undefined, string];
+
+/** The screens of one guest, and its keyboard. */
+export class Screens implements Disposable {
+  readonly #options: ScreensOptions;
+  readonly #screens = new Map<number, Screen>();
+  readonly #listeners = new Set<DisplayListener>();
+  #session: SpiceSession | undefined;
+  #lost: string | undefined;
+  #completing: Promise<void> | undefined;
+  #inputs: SpiceInputs | undefined;
+
+  constructor(options: ScreensOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Makes what draws a display: to be given to `SpiceSession.connect`. */
+  readonly onDisplay = (link: ChannelLink): DisplayHandlers => {
+    this.#screens.get(link.id)?.[Symbol.dispose]();
+    const screen = new Screen(link, this.#options, () => {
+      for (const listener of this.#listeners) listener(this.#report(screen));
+    });
+    this.#screens.set(link.id, screen);
+    return screen.handlers;
+  };
+
+  /** Takes note of the session once it is attached; it is the caller's. */
+  attached(session: SpiceSession): void {
+    this.#session = session;
+    this.#lost = undefined;
+    void session.closed.then(({ text }) => {
+      if (this.#session === session) this.#lost = text;
+    });
+  }
+
+  /**
+   * Links what a launch does not wait for: the keyboard and the pointer. Returns at once; what the
+   * server does not have or does not give stays unlinked.
+   */
+  complete(signal: AbortSignal): void {
+    this.#completing ??= this.#complete(signal);
+  }
+
+  async #complete(signal: AbortSignal): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) return;
+    const has = (type: string) => session.offered.some(({ channel }) => channel === type);
+    if (has("inputs")) {
+      const { SpiceInputs } = await import("../spice/inputs.ts");
+      const inputs = await SpiceInputs.open(session, { signal }).catch(() => undefined);
+      this.#inputs = inputs;
+      void inputs?.closed.then(() => {
+        if (this.#inputs === inputs) this.#inputs = undefined;
+      });
+    }
+    if (this.#options.decoders !== undefined) return;
+    // A guest's own driver may hand over images that are compressed, whatever the server does.
+    const { loadDecoders } = await import("../display/load_decoders.ts");
+    const decoders = await loadDecoders();
+    for (const { display } of this.#screens.values()) display.decoders = decoders;
+  }
+
+  /** Keyboard and pointer through SPICE; undefined as long as their channel is not linked. */
+  get inputs(): SpiceInputs | undefined {
+    return this.#inputs;
+  }
+
+  /** Every display as it is now, in the order of their ids. */
+  displays(): DisplayReport[] {
+    return [...this.#screens.values()].map((screen) => this.#report(screen))
+      .sort((a, b) => a.id - b.id);
+  }
+
+  #report(screen: Screen): DisplayReport {
+    return screen.report(this.#session?.stats.get(screen.link.name));
+  }
+
+  /** Calls `listener` with each display that has changed, every 16 ms at most. */
+  follow(listener: DisplayListener): Disposable {
+    this.#listeners.add(listener);
+    for (const screen of this.#screens.values()) screen.isFollowed = true;
+    return {
+      [Symbol.dispose]: () => {
+        this.#listeners.delete(listener);
+        if (this.#listeners.size > 0) return;
+        for (const screen of this.#screens.values()) screen.isFollowed = false;
+      },
+    };
+  }
+
+  /** Resolves once display `id` shows a picture. @throws the signal's reason when it is aborted. */
+  async pictured(id: number, signal?: AbortSignal): Promise<void> {
+    const screen = this.#screens.get(id);
+    if (screen === undefined) return await Promise.withResolvers<void>().promise;
+    await screen.pictured(signal);
+  }
+
+  /**
+   * The pixels of display `id`, which change while the guest draws; undefined while nothing is
+   * shown. They are the surface's own memory, not a copy.
+   */
+  pixels(id: number): Omit<Picture, "hasAlpha"> | undefined {
+    return this.#screens.get(id)?.display.primary;
+  }
+
+  /**
+   * The picture of display `id`, with what the guest has drawn before the call. It is the surface's
+   * own memory unless a cursor is drawn onto a copy.
+   *
+   * @returns Why there is none, where SPICE has brought nothing to show.
+   * @throws {UsageError} when there is no such display. The signal's reason when it is aborted.
+   */
+  async capture(
+    id: number,
+    options: { cursor?: boolean; timeoutMs: number; signal?: AbortSignal },
+  ): Promise<Captured> {
+    if (this.#lost !== undefined) return [undefined, `the SPICE session has ended: ${this.#lost}`];
+    if (this.#screens.size === 0) return [undefined, "the server has no display"];
+    const screen = this.#screens.get(id);
+    if (screen === undefined) {
+      const ids = [...this.#screens.keys()].sort((a, b) => a - b).join(", ");
+      throw new UsageError(`Cannot find display ${id}: there is none, expected one of ${ids}`);
+    }
+    try {
+      await withDeadline(
+        `a picture of display ${id}`,
+        (signal) => screen.pictured(signal),
+        options,
+      );
+    } catch (error) {
+      if (!(error instanceof DeadlineError)) throw error;
+      return [undefined, `nothing has come of display ${id} within ${options.timeoutMs} ms`];
+    }
+    await this.#settle(screen, options.signal);
+    const picture = screen.display.primary;
+    return picture === undefined ? [undefined, `display ${id} is off`] : [picture];
+  }
+
+  /** Waits for what is on its way: QEMU looks every 30 ms for what the guest has drawn. */
+  async #settle(screen: Screen, signal?: AbortSignal): Promise<void> {
+    await pause(REFRESH_MS, signal);
+    const end = performance.now() + SETTLE_MS;
+    for (let seen = -1; seen !== screen.changes && performance.now() < end;) {
+      seen = screen.changes;
+      await pause(QUIET_MS, signal);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const screen of this.#screens.values()) screen[Symbol.dispose]();
+  }
+}
+
+/** One display: its picture, and how often it has changed. */
+class Screen implements Disposable {
+  readonly link: ChannelLink;
+  readonly display: GuestDisplay;
+  readonly handlers: DisplayHandlers;
+  /** Turns of the event loop in which the picture has changed. */
+  changes = 0;
+  /** Whether somebody wants to know of frames as they come. */
+  isFollowed = false;
+  readonly #options: ScreensOptions;
+  readonly #onFrame: () => void;
+  #frames = 0;
+  #frameAt = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #first = Promise.withResolvers<void>();
+  #last = { messages: 0, bytes: 0 };
+
+  constructor(link: ChannelLink, options: ScreensOptions, onFrame: () => void) {
+    this.link = link;
+    this.#options = options;
+    this.#onFrame = onFrame;
+    const { decoders, onWarning } = options;
+    this.display = new GuestDisplay({
+      onChange: ({ isReplaced }) => this.#changed(isReplaced),
+      ...(decoders === undefined ? {} : { decoders }),
+      ...(onWarning === undefined ? {} : { onWarning }),
+    });
+    this.handlers = this.display.handlers(link);
+  }
+
+  #changed(isReplaced: boolean): void {
+    this.changes++;
+    if (isReplaced && this.display.primary !== undefined) {
+      this.#first.resolve();
+      this.#options.onMode?.(this.report());
+    }
+    const now = performance.now();
+    if (now - this.#frameAt >= FRAME_MS) {
+      this.#frameAt = now;
+      this.#frames++;
+    }
+    if (this.isFollowed) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        this.#onFrame();
+      }, FRAME_MS);
+    }
+  }
+
+  /** Resolves once there is a picture. @throws the signal's reason when it is aborted. */
+  async pictured(signal?: AbortSignal): Promise<void> {
+    await withDeadline(
+      "a picture",
+      () => this.#first.promise,
+      signal === undefined ? {} : { signal },
+    );
+  }
+
+  /** How it is now. @param stats Counts of its channel; the last ones where it has ended. */
+  report(stats?: Readonly<ChannelStats>): DisplayReport {
+    if (stats !== undefined) this.#last = { messages: stats.messages, bytes: stats.bytes };
+    const { primary } = this.display;
+    return {
+      id: this.link.id,
+      kind: "surface",
+      width: primary?.width ?? 0,
+      height: primary?.height ?? 0,
+      frames: this.#frames,
+      gl: { scanouts: 0, draws: 0, acks: 0, ackMicros: { p50: 0, p99: 0 }, cpuBytes: 0 },
+      surface: this.#last,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
