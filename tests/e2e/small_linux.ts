@@ -1,0 +1,152 @@
+/**
+ * A Linux that is up in seconds even without hardware virtualisation: the kernel of Debian's
+ * installer, and an initrd with the few of its files that a test wants, and a script.
+ */
+import { findInstaller } from "./make_guest.ts";
+
+/** One file of an initrd. */
+interface CpioEntry {
+  /** Relative to the root. */
+  name: string;
+  /** Type and permissions, as `st_mode` has them. */
+  mode: number;
+  /** The content, or the target of a symbolic link. */
+  data: Uint8Array;
+}
+
+/** What is taken of the installer: a shell with its tools, their library, drivers of displays. */
+const WANTED = new RegExp(
+  "^(bin/(busybox|sh)|lib/x86_64-linux-gnu|lib64|lib/x86_64-linux-gnu/(libc\\.so\\.6|libresolv.*|" +
+    "ld-linux-x86-64\\.so\\.2)|lib64/ld-linux-x86-64\\.so\\.2|lib/ld-linux.*|" +
+    "lib/modules/.*/(drm|drm_kms_helper|drm_shmem_helper|drm_ttm_helper|drm_vram_helper|ttm|bochs|" +
+    "cirrus|virtio-gpu|virtio_dma_buf|virtio|virtio_ring|virtio_pci|virtio_pci_modern_dev|" +
+    "virtio_pci_legacy_dev)\\.ko)$",
+);
+
+/** Drivers of displays with what they need, in the order in which they can be loaded. */
+const MODULES = [
+  "virtio",
+  "virtio_ring",
+  "virtio_pci_legacy_dev",
+  "virtio_pci_modern_dev",
+  "virtio_pci",
+  "virtio_dma_buf",
+  "drm",
+  "drm_kms_helper",
+  "drm_shmem_helper",
+  "ttm",
+  "drm_ttm_helper",
+  "drm_vram_helper",
+  "bochs",
+  "cirrus",
+  "virtio-gpu",
+];
+
+/** What the guest prints on its serial port: on its console as the firmware left it, … */
+export const CONSOLE_READY = "utmost-test: console";
+/** … and once its own drivers show it. */
+export const DRIVER_READY = "utmost-test: driver";
+
+/** Shows text in colours, and the bytes of a program for pixels of all kinds. */
+const INIT = `#!/bin/sh
+b=/bin/busybox
+say() { echo "$1" > /dev/ttyS0; }
+$b mkdir -p /proc /dev /sys
+$b mount -t devtmpfs none /dev
+$b mount -t proc none /proc
+$b mount -t sysfs none /sys
+show() {
+  i=0
+  while [ $i -lt 14 ]; do
+    echo -e "\\033[3$((i % 7 + 1))m$1 $i: the quick brown fox\\033[0m" > /dev/tty0
+    i=$((i + 1))
+  done
+  for fb in /dev/fb0 /dev/fb1; do
+    [ -c $fb ] && $b dd if=/bin/busybox of=$fb bs=1024 seek=1100 count=300 2>/dev/null
+  done
+}
+show console
+say "${CONSOLE_READY}"
+$b sleep 1
+for m in ${MODULES.join(" ")}; do
+  $b insmod /m/$m.ko 2>/dev/null
+done
+# The second framebuffer has no console, so nobody but us sets its mode.
+if [ -e /sys/class/graphics/fb1 ]; then
+  read mode < /sys/class/graphics/fb1/modes
+  echo "$mode" > /sys/class/graphics/fb1/mode
+fi
+show driver
+say "${DRIVER_READY}"
+i=0
+while true; do echo "tick $i" > /dev/tty0; i=$((i + 1)); $b sleep 1; done
+`;
+
+/** A kernel and an initrd to boot with `-kernel` and `-initrd`. */
+export interface SmallLinux {
+  kernel: string;
+  /** In the folder that was given. */
+  initrd: string;
+}
+
+/** Makes the initrd in `folder`; undefined where Debian's installer is not there. */
+export async function makeSmallLinux(folder: string): Promise<SmallLinux | undefined> {
+  const installer = await findInstaller("amd64");
+  if (installer === undefined) return undefined;
+  const entries: CpioEntry[] = [];
+  for await (const entry of readCpio(installer.initrd)) {
+    if (!WANTED.test(entry.name)) continue;
+    const module = /[^/]+\.ko$/.exec(entry.name);
+    entries.push(module === null ? entry : { ...entry, name: `m/${module[0]}` });
+  }
+  const folders = ["bin", "lib", "lib64", "lib/x86_64-linux-gnu", "m"]
+    .filter((name) => !entries.some((entry) => entry.name === name))
+    .map((name): CpioEntry => ({ name, mode: 0o040755, data: new Uint8Array() }));
+  const init = { name: "init", mode: 0o100755, data: new TextEncoder().encode(INIT) };
+  const initrd = `${folder}/initrd`;
+  await Deno.writeFile(initrd, writeCpio([...folders, ...entries, init]));
+  return { kernel: installer.kernel, initrd };
+}
+
+/** Reads a gzipped archive of the kind "newc". Source: Linux, Documentation/driver-api/early-userspace. */
+async function* readCpio(path: string): AsyncGenerator<CpioEntry> {
+  using file = await Deno.open(path);
+  const stream = file.readable.pipeThrough(new DecompressionStream("gzip"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const text = new TextDecoder();
+  const padded = (at: number) => (at + 3) & ~3;
+  for (let at = 0;;) {
+    const field = (index: number) => {
+      const start = at + 6 + 8 * index;
+      return parseInt(text.decode(bytes.subarray(start, start + 8)), 16);
+    };
+    const [mode, size, nameSize] = [field(1), field(6), field(11)];
+    const name = text.decode(bytes.subarray(at + 110, at + 110 + nameSize - 1));
+    if (name === "TRAILER!!!") return;
+    const start = padded(at + 110 + nameSize);
+    yield { name, mode, data: bytes.subarray(start, start + size) };
+    at = padded(start + size);
+  }
+}
+
+function writeCpio(entries: readonly CpioEntry[]): Uint8Array<ArrayBuffer> {
+  const encoder = new TextEncoder();
+  const parts: Uint8Array[] = [];
+  const trailer = { name: "TRAILER!!!", mode: 0, data: new Uint8Array() };
+  for (const [index, { name, mode, data }] of [...entries, trailer].entries()) {
+    const fields = [index, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
+    const head = encoder.encode(
+      `070701${fields.map((field) => field.toString(16).padStart(8, "0")).join("")}${name}\0`,
+    );
+    for (const part of [head, data]) {
+      parts.push(part, new Uint8Array(-part.length & 3));
+    }
+  }
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
