@@ -165,6 +165,11 @@ function joinValues(
     const spec = Object.hasOwn(options, name) ? options[name] : undefined;
     if (spec === undefined) {
       if (name !== "") throw unknownFlag(`--${name}`, Object.keys(options), command);
+      // parseArgs itself breaks at some of these, such as -_.
+      const letters = /^-(?!-)(.+)$/s.exec(arg)?.[1] ?? "";
+      if ([...letters].some((letter) => !Object.hasOwn(SHORT_OPTIONS, letter))) {
+        throw unknownFlag(arg, Object.keys(options), command);
+      }
       joined.push(arg);
     } else if (spec.kind === "flag") {
       if (given !== undefined) {

@@ -67,6 +67,7 @@ Deno.test("parseCommandLine names the nearest known command or flag", () => {
   assertEquals(refusal("a.utm", "--accel", "kmv").hint, "Did you mean kvm?");
   assertEquals(refusal("ps", "--kill").message, 'Cannot use "--kill": ps has no such flag');
   assertEquals(refusal("a.utm", "-x").message, 'Cannot use "-x": run has no such flag');
+  assertEquals(refusal("a.utm", "-_").message, 'Cannot use "-_": run has no such flag');
   assertEquals(
     refusal("superwise").message,
     'Cannot run "superwise": it is neither a command nor a bundle',
