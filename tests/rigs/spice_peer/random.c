@@ -73,7 +73,8 @@ static int depth_of(uint32_t format) {
 /* `onto`: the format of the surface that it is for. */
 static struct image random_bitmap(uint64_t *state, uint32_t onto, int32_t width, int32_t height) {
   /* The server's own canvas aborts at 1BIT_LE and 4BIT_LE, but for masks; at
-   * palettes on r5g6b5, too, and takes their entries as pixels on x1r5g5b5. */
+   * palettes on r5g6b5, too, and takes their entries as pixels on x1r5g5b5. What
+   * comes of the A byte of a format without alpha differs by how it is compressed. */
   static const uint8_t formats[] = {
       SPICE_BITMAP_FMT_32BIT, SPICE_BITMAP_FMT_32BIT, SPICE_BITMAP_FMT_32BIT,
       SPICE_BITMAP_FMT_RGBA,  SPICE_BITMAP_FMT_RGBA,  SPICE_BITMAP_FMT_24BIT,
@@ -83,7 +84,9 @@ static struct image random_bitmap(uint64_t *state, uint32_t onto, int32_t width,
   enum { DIRECT_FORMATS = 7 }; /* of these, the first have no palette */
   struct image image = {
       .type = IMAGE_BITMAP,
-      .format = formats[below(state, is_deep(onto) ? sizeof formats : DIRECT_FORMATS)],
+      .format = onto == SPICE_SURFACE_FMT_32_ARGB
+                    ? SPICE_BITMAP_FMT_RGBA
+                    : formats[below(state, is_deep(onto) ? sizeof formats : DIRECT_FORMATS)],
       .width = (uint32_t)(width > 0 ? width : 1),
       .height = (uint32_t)(height > 0 ? height : 1),
       .seed = (uint32_t)below(state, 1 << 20),
@@ -152,6 +155,13 @@ static struct brush random_brush(uint64_t *state, uint32_t onto, const struct re
   return brush;
 }
 
+/* A ternary operation makes the server read before a pattern that begins behind the
+ * box's corner. */
+static void place_before(struct brush *brush, const struct rect *box) {
+  if (brush->x > box->x) brush->x = 2 * box->x - brush->x;
+  if (brush->y > box->y) brush->y = 2 * box->y - brush->y;
+}
+
 static void random_mask(uint64_t *state, struct draw *draw) {
   if (!one_in(state, 4)) return;
   bool large = !one_in(state, 4); /* else it covers a part only */
@@ -180,6 +190,18 @@ static uint16_t random_rop(uint64_t *state, bool plain) {
   if (one_in(state, 4)) rop |= SPICE_ROPD_INVERS_DEST;
   if (one_in(state, 6)) rop |= SPICE_ROPD_INVERS_RES;
   return rop;
+}
+
+/* A code of source, brush and destination. The server aborts at those that do not
+ * depend on all three: drivers send them as simpler draws. */
+static uint8_t random_rop3(uint64_t *state) {
+  for (;;) {
+    uint32_t code = (uint32_t)below(state, 256);
+    bool needs_destination = (code ^ code >> 1) & 0x55;
+    bool needs_source = (code ^ code >> 2) & 0x33;
+    bool needs_brush = (code ^ code >> 4) & 0x0f;
+    if (needs_destination && needs_source && needs_brush) return (uint8_t)code;
+  }
 }
 
 static void random_transform(uint64_t *state, bool *is_set, int32_t to[6]) {
@@ -242,7 +264,8 @@ static void random_parts(struct display *display, uint64_t *state, bool plain, s
     case QXL_DRAW_OPAQUE:
     case QXL_DRAW_ROP3:
       draw->brush = random_brush(state, onto, &draw->box);
-      draw->rop3 = (uint8_t)next_random(state);
+      draw->rop3 = random_rop3(state);
+      if (draw->kind == QXL_DRAW_ROP3) place_before(&draw->brush, &draw->box);
       random_source(display, state, draw, scaled);
       draw->rop = random_rop(state, plain);
       draw->scale = (uint8_t)below(state, 2);
