@@ -256,7 +256,8 @@ function sourceRows(
   const part = touchedPart(x, y, bounds);
   const source = apart(images.pixels(src, { ...wanted, part }), surface, part);
   const Rows = scaleMode === NEAREST ? NearestRows : BilinearRows;
-  return new Rows(source, x, y, bounds.right - bounds.left);
+  const nearest = wanted.isOriginal ? undefined : surface.format.nearest;
+  return new Rows(source, x, y, bounds.right - bounds.left, nearest);
 }
 
 /** Returns the part of an image that can be touched when it is scaled to `bounds`. */

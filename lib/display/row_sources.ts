@@ -155,13 +155,23 @@ abstract class ScaledRows implements RowSource {
   protected readonly y: ScaledAxis;
   protected readonly nearest: ((pixel: number) => number) | undefined;
 
-  /** @param width The most pixels of a row that are asked for. */
-  constructor(source: SourcePixels, x: ScaledAxis, y: ScaledAxis, width: number) {
+  /**
+   * @param width The most pixels of a row that are asked for.
+   * @param nearest Makes pixels those of the surface; not where they are yet to be blended, which
+   * needs their opacity.
+   */
+  constructor(
+    source: SourcePixels,
+    x: ScaledAxis,
+    y: ScaledAxis,
+    width: number,
+    nearest: ((pixel: number) => number) | undefined,
+  ) {
     this.#source = source;
     this.#opaque = source.format.hasAlpha ? 0 : 0xff000000;
     this.x = x;
     this.y = y;
-    this.nearest = source.format.nearest;
+    this.nearest = nearest;
     this.pixels = new Uint32Array(width);
   }
 
