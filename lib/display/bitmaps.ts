@@ -80,9 +80,14 @@ export function checkBitmap(bitmap: Bitmap, image: { width: number; height: numb
   ) throw new NotDrawnError("a bitmap with too few bytes");
 }
 
-/** Returns what the pixels of a bitmap are on a surface of the format `onto`. */
-export function bitmapFormat(bitmap: Bitmap, onto: PixelFormat): PixelFormat {
-  return DIRECT.get(bitmap.format) ?? onto;
+/**
+ * Returns what the pixels of a bitmap are on a surface of the format `onto`. Entries of a palette
+ * are pixels of it.
+ *
+ * @param isOriginal Whether their A byte is wanted as opacity, where `onto` has it.
+ */
+export function bitmapFormat(bitmap: Bitmap, onto: PixelFormat, isOriginal: boolean): PixelFormat {
+  return DIRECT.get(bitmap.format) ?? (onto === ARGB && !isOriginal ? XRGB : onto);
 }
 
 /**

@@ -126,8 +126,8 @@ function paintImage(
   draw: Source & Scaling,
   op: RasterOp,
 ): void {
-  const rows = sourceRows(target, images, draw, { onto: target.surface.format });
-  if (rows) combineRows(target.surface, target.region, rows, rasterCombine(op));
+  const rows = sourceRows(target, images, draw, { isComposited: op.isCopy });
+  combineRows(target.surface, target.region, rows, rasterCombine(op));
 }
 
 /** DRAW_OPAQUE: the image, and then the brush combined with it. */
@@ -151,8 +151,7 @@ export function drawTransparent(
 ): void {
   const { surface, region } = target;
   const { format } = surface;
-  const rows = sourceRows(target, images, { ...draw, scaleMode: NEAREST }, { onto: format });
-  if (!rows) return;
+  const rows = sourceRows(target, images, { ...draw, scaleMode: NEAREST }, {});
   const key = format.fromKey(draw.trueColor);
   combineRows(surface, region, rows, colorKeyCombine(key, format.keyMask));
 }
@@ -171,13 +170,11 @@ export function drawAlphaBlend(
 ): void {
   const { surface, region } = target;
   if (draw.alpha === 0) return images.touch(draw.src, surface.format);
-  const wanted = {
-    onto: surface.format,
+  const rows = sourceRows(target, images, { ...draw, scaleMode: NEAREST }, {
+    isComposited: true,
     isOriginal: true,
     hasSurfaceAlpha: (draw.alphaFlags & ALPHA.srcSurfaceHasAlpha) !== 0,
-  };
-  const rows = sourceRows(target, images, { ...draw, scaleMode: NEAREST }, wanted);
-  if (!rows) return;
+  });
   const combine = overCombine({
     alpha: draw.alpha,
     hasSourceAlpha: rows.hasAlpha,
@@ -196,9 +193,7 @@ export function drawRop3(
   const { surface, region, box } = target;
   const { brush, srcArea } = draw;
   const op = rasterOp3(draw.rop3);
-  const wanted = { onto: surface.format };
-  const rows = sourceRows(target, images, draw, wanted, roundedAxis);
-  if (!rows) return;
+  const rows = sourceRows(target, images, draw, { axis: roundedAxis });
   if (isSameSize(box, srcArea)) expectCover(rows, region.bounds);
   if (brush.kind === "pattern") {
     const tiles = tileRows(surface, region, images, brush.image, brush.pos);
@@ -218,17 +213,26 @@ function expectCover({ extent }: RowSource, bounds: Rect): void {
   ) throw new NotDrawnError("a ternary operation on less image than its box");
 }
 
+/** What rows of an image are for. */
+interface RowsUse extends Pick<Wanted, "isOriginal" | "hasSurfaceAlpha"> {
+  /** Whether they go onto the surface as a picture; for other operations pixels are just bits. */
+  isComposited?: boolean;
+  /** How a scaled image is placed. */
+  axis?: typeof scaledAxis;
+}
+
 /**
  * Returns the rows of an image that a region needs: as it is, or scaled where area and box differ.
- * Returns nothing where pixman could not count that far.
+ *
+ * @throws {ImageError} if there is no image, or none that can be scaled so.
  */
 function sourceRows(
   { surface, box, region }: Target,
   images: ImageSource,
   { src, srcArea, scaleMode }: Source & Scaling,
-  wanted: Wanted,
-  axis: typeof scaledAxis = scaledAxis,
-): (RowSource & { hasAlpha: boolean }) | undefined {
+  { axis = scaledAxis, isComposited = false, ...rest }: RowsUse,
+): RowSource {
+  const wanted: Wanted = { ...rest, onto: surface.format };
   const { bounds } = region;
   if (isSameSize(box, srcArea)) {
     const dx = srcArea.left - box.left;
@@ -256,8 +260,10 @@ function sourceRows(
   const part = touchedPart(x, y, bounds);
   const source = apart(images.pixels(src, { ...wanted, part }), surface, part);
   const Rows = scaleMode === NEAREST ? NearestRows : BilinearRows;
-  const nearest = wanted.isOriginal ? undefined : surface.format.nearest;
-  return new Rows(source, x, y, bounds.right - bounds.left, nearest);
+  return new Rows(source, x, y, bounds.right - bounds.left, {
+    isComposited,
+    nearest: wanted.isOriginal ? undefined : surface.format.nearest,
+  });
 }
 
 /** Returns the part of an image that can be touched when it is scaled to `bounds`. */

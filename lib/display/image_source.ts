@@ -91,8 +91,9 @@ export class ImageSource {
     return wanted.isOriginal ? original : convert(original, wanted.onto);
   }
 
-  #original(image: Image, { onto, part, hasSurfaceAlpha }: Wanted): SourcePixels {
-    if (image.kind === "surface") return this.#surface(image.surfaceId, hasSurfaceAlpha);
+  #original(image: Image, wanted: Wanted): SourcePixels {
+    const { onto } = wanted;
+    if (image.kind === "surface") return this.#surface(image.surfaceId, wanted.hasSurfaceAlpha);
     if (image.kind === "from_cache" || image.kind === "from_cache_lossless") {
       const cached = this.images.get(image.id);
       if (cached?.kind !== "pixels") throw new NotDrawnError("an image that was not kept");
@@ -107,7 +108,9 @@ export class ImageSource {
     if (!isAllowedSize(image.width, image.height)) {
       throw new NotDrawnError("an image of a size beyond the limits");
     }
-    const source = this.#decode(image, onto, isKept ? undefined : part);
+    const source = isKept
+      ? this.#decode(image, { onto, isOriginal: true })
+      : this.#decode(image, wanted);
     if ((image.flags & IMAGE.highBitsSet) !== 0 && source.format === XRGB) {
       source.pixels.forEach((pixel, i) => source.pixels[i] = pixel | 0xff000000);
     }
@@ -130,13 +133,13 @@ export class ImageSource {
     return { width, height, part: wholeOf(surface), pixels, format };
   }
 
-  /** Decodes an image that is in the message, or at least the part `part` of it. */
-  #decode(image: Image, onto: PixelFormat, part: Rect | undefined): SourcePixels {
+  /** Decodes an image that is in the message, at least the part of it that is wanted. */
+  #decode(image: Image, wanted: Wanted): SourcePixels {
     switch (image.kind) {
       case "bitmap":
-        return this.#bitmap(image, image.bitmap, onto, part);
+        return this.#bitmap(image, image.bitmap, wanted);
       case "lz_plt": {
-        const colors = this.#palette(image, image.paletteFlags, onto);
+        const colors = this.#palette(image, image.paletteFlags, wanted.onto);
         return fromPicture(image, this.#decoder("lzPalette", "LZ")(image.data, image, colors));
       }
       case "lz_rgb":
@@ -182,7 +185,7 @@ export class ImageSource {
     };
   }
 
-  #bitmap(image: Image, bitmap: Bitmap, onto: PixelFormat, part: Rect | undefined): SourcePixels {
+  #bitmap(image: Image, bitmap: Bitmap, { onto, part, isOriginal = false }: Wanted): SourcePixels {
     checkBitmap(bitmap, image);
     const whole = wholeOf(bitmap);
     let needed = part ? intersection(part, whole) : whole;
@@ -193,7 +196,7 @@ export class ImageSource {
       height: bitmap.height,
       part: needed,
       pixels: bitmapPixels(bitmap, needed, colors),
-      format: bitmapFormat(bitmap, onto),
+      format: bitmapFormat(bitmap, onto, isOriginal),
     };
   }
 

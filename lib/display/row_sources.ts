@@ -143,6 +143,20 @@ export function touchedRange(
   };
 }
 
+/** What a scaled image is for. */
+export interface ScaledUse {
+  /**
+   * Whether it goes onto the surface as a picture, so that pixels without opacity are opaque; for
+   * raster operations and colour keys pixels are just bits.
+   */
+  isComposited: boolean;
+  /**
+   * Makes pixels those of the surface; not where they are yet to be blended, which needs their
+   * opacity.
+   */
+  nearest: ((pixel: number) => number) | undefined;
+}
+
 /** What scaled images have in common. */
 abstract class ScaledRows implements RowSource {
   readonly extent = undefined;
@@ -155,20 +169,16 @@ abstract class ScaledRows implements RowSource {
   protected readonly y: ScaledAxis;
   protected readonly nearest: ((pixel: number) => number) | undefined;
 
-  /**
-   * @param width The most pixels of a row that are asked for.
-   * @param nearest Makes pixels those of the surface; not where they are yet to be blended, which
-   * needs their opacity.
-   */
+  /** @param width The most pixels of a row that are asked for. */
   constructor(
     source: SourcePixels,
     x: ScaledAxis,
     y: ScaledAxis,
     width: number,
-    nearest: ((pixel: number) => number) | undefined,
+    { isComposited, nearest }: ScaledUse,
   ) {
     this.#source = source;
-    this.#opaque = source.format.hasAlpha ? 0 : 0xff000000;
+    this.#opaque = isComposited && !source.format.hasAlpha ? 0xff000000 : 0;
     this.x = x;
     this.y = y;
     this.nearest = nearest;

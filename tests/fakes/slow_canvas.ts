@@ -62,27 +62,34 @@ function converted({ bits, format }: Sample, to: Format): number {
     : fromChannels(channels(bits, format), to);
 }
 
-/** A palette image's colours, or none. */
-function indexed(bitmap: Bitmap, index: number, onto: Format): Sample {
+/** A palette's entry: a pixel of the surface; its opacity counts where an image is blended. */
+function indexed(bitmap: Bitmap, index: number, onto: Format, isBlended: boolean): Sample {
   const mask = 2 ** BITS[onto] - 1;
-  return { bits: ((bitmap.palette?.entries[index] ?? 0) & mask) >>> 0, format: onto };
+  const bits = ((bitmap.palette?.entries[index] ?? 0) & mask) >>> 0;
+  return { bits, format: onto === 96 && !isBlended ? 32 : onto };
 }
 
-function bitmapSample(bitmap: Bitmap, x: number, y: number, onto: Format): Sample | undefined {
+function bitmapSample(
+  bitmap: Bitmap,
+  x: number,
+  y: number,
+  onto: Format,
+  isBlended: boolean,
+): Sample | undefined {
   if (x < 0 || y < 0 || x >= bitmap.width || y >= bitmap.height) return undefined;
   const row = bitmap.strideBytes * (bitmap.flags & 4 ? y : bitmap.height - 1 - y);
   const byte = (at: number) => bitmap.data[row + at]!;
   switch (bitmap.format) {
     case 1:
-      return indexed(bitmap, byte(x >> 3) >> x % 8 & 1, onto);
+      return indexed(bitmap, byte(x >> 3) >> x % 8 & 1, onto, isBlended);
     case 2:
-      return indexed(bitmap, byte(x >> 3) >> (7 - x % 8) & 1, onto);
+      return indexed(bitmap, byte(x >> 3) >> (7 - x % 8) & 1, onto, isBlended);
     case 3:
-      return indexed(bitmap, byte(x >> 1) >> (x % 2 ? 4 : 0) & 15, onto);
+      return indexed(bitmap, byte(x >> 1) >> (x % 2 ? 4 : 0) & 15, onto, isBlended);
     case 4:
-      return indexed(bitmap, byte(x >> 1) >> (x % 2 ? 0 : 4) & 15, onto);
+      return indexed(bitmap, byte(x >> 1) >> (x % 2 ? 0 : 4) & 15, onto, isBlended);
     case 5:
-      return indexed(bitmap, byte(x), onto);
+      return indexed(bitmap, byte(x), onto, isBlended);
     case 6:
       return { bits: byte(2 * x) + 256 * byte(2 * x + 1), format: 16 };
     case 7:
@@ -126,6 +133,16 @@ function by255(value: number): number {
 }
 
 const modulo = (value: number, divisor: number) => ((value % divisor) + divisor) % divisor;
+
+/** Whether a descriptor makes a copy of its source. */
+function isCopy(rop: number): boolean {
+  return [0, 1, 2, 3].every((bits) =>
+    (descriptor(rop, bits >> 1, bits & 1, 1, 4) & 1) === bits >> 1
+  );
+}
+
+/** What a scaled image is for: as a picture what has no opacity is opaque, else it is just bits. */
+type Use = "picture" | "bits" | "rop3";
 
 /** Where a draw goes. */
 export interface Where {
@@ -180,14 +197,16 @@ export class SlowCanvas {
   }
 
   /** Returns a pixel of an image, or nothing outside of it. */
-  #sample(image: Image, x: number, y: number): Sample | undefined {
-    if (image.kind === "bitmap") return bitmapSample(image.bitmap, x, y, this.format);
+  #sample(image: Image, x: number, y: number, isBlended = false): Sample | undefined {
+    if (image.kind === "bitmap") {
+      return bitmapSample(image.bitmap, x, y, this.format, isBlended);
+    }
     if (x < 0 || y < 0 || x >= this.width || y >= this.height) return undefined;
     return { bits: this.#before[y * this.width + x]!, format: this.format }; // itself
   }
 
   /** Returns the bits of a pixel of a draw's image; nothing where there is none. */
-  #source({ src, srcArea, scaleMode }: From, box: Rect, x: number, y: number, isRop3 = false) {
+  #source({ src, srcArea, scaleMode }: From, box: Rect, x: number, y: number, use: Use) {
     const own = (sample: Sample | undefined): Sample | undefined =>
       sample && { bits: converted(sample, this.format), format: this.format };
     const [columns, rows] = [srcArea.right - srcArea.left, srcArea.bottom - srcArea.top];
@@ -195,16 +214,17 @@ export class SlowCanvas {
       const sample = this.#sample(src, x - box.left + srcArea.left, y - box.top + srcArea.top);
       return own(sample)?.bits;
     }
-    const place = isRop3 ? roundedPlace : scaledPlace;
+    const place = use === "rop3" ? roundedPlace : scaledPlace;
     const fx = place(srcArea.left, columns, x - box.left, box.right - box.left);
     const fy = place(srcArea.top, rows, y - box.top, box.bottom - box.top);
-    const isOpaque = this.format === 32 && src.kind === "bitmap" && src.bitmap.format !== 9;
     const at = (sx: number, sy: number): number[] => {
       const sample = this.#sample(src, sx, sy);
       if (!sample) return [0, 0, 0, 0];
       const bits = converted(sample, this.format);
       const has = channels(bits, this.format);
-      if (isOpaque || !hasAlpha(sample.format)) has[0] = 255;
+      if (this.format === 96 && !hasAlpha(sample.format)) {
+        has[0] = use === "picture" || sample.format !== 32 ? 255 : sample.bits >>> 24;
+      }
       return has;
     };
     if (scaleMode === 1) {
@@ -241,7 +261,7 @@ export class SlowCanvas {
 
   copy(where: Where, from: From, rop: number): void {
     this.#each(where, (x, y, dest) => {
-      const src = this.#source(from, where.box, x, y);
+      const src = this.#source(from, where.box, x, y, isCopy(rop) ? "picture" : "bits");
       return src === undefined ? undefined : descriptor(rop, src, dest, 1, 4);
     });
   }
@@ -256,14 +276,14 @@ export class SlowCanvas {
     const key = hasColor ? fromChannels(channels(color, 32), this.format) : 0;
     const kept = this.format === 32 || this.format === 96 ? 0xffffff : -1;
     this.#each(where, (x, y) => {
-      const src = this.#source(from, where.box, x, y);
+      const src = this.#source(from, where.box, x, y, "bits");
       return src === undefined || (src & kept) === (key & kept) ? undefined : src;
     });
   }
 
   rop3(where: Where, from: From, brush: Fill, rop3: number): void {
     this.#each(where, (x, y, dest) => {
-      const src = this.#source(from, where.box, x, y, true);
+      const src = this.#source(from, where.box, x, y, "rop3");
       return ternary(rop3, this.#brush(brush, x, y), src!, dest);
     });
   }
@@ -273,7 +293,7 @@ export class SlowCanvas {
     if (alpha === 0) return; // not even the unused bit of a pixel changes
     this.#each(where, (x, y, dest) => {
       const [dx, dy] = [srcArea.left - where.box.left, srcArea.top - where.box.top];
-      const sample = this.#sample(src, x + dx, y + dy);
+      const sample = this.#sample(src, x + dx, y + dy, true);
       if (!sample) return undefined;
       const faded = channels(sample.bits, sample.format).map((value) => by255(value * alpha));
       const under = channels(dest, this.format);
