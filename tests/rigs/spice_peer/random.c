@@ -94,7 +94,9 @@ static struct image random_bitmap(uint64_t *state, uint32_t onto, int32_t width,
       .chunks = one_in(state, 4),
   };
   if (one_in(state, 4)) image.pad = 4 * (uint32_t)(1 + below(state, 8));
-  if (one_in(state, 3)) {
+  /* Cached ones with a palette are transparent on ARGB for the server's canvas alone. */
+  bool may_cache = onto != SPICE_SURFACE_FMT_32_ARGB || image.format > SPICE_BITMAP_FMT_8BIT;
+  if (one_in(state, 3) && may_cache) {
     image.cache = true;
     image.seed = (uint32_t)below(state, 4); /* so that the same ones come again */
     image.pad = 0;
