@@ -6,8 +6,8 @@ import type { SourcePixels } from "./source_pixels.ts";
 export const MAX_CACHE_BYTES = 128 * 1024 * 1024;
 /** Images that are kept. */
 export const MAX_CACHED_IMAGES = 65536;
-/** Palettes that are kept; a server keeps count of 128. */
-export const MAX_CACHED_PALETTES = 128;
+/** Palettes that are kept. A server keeps count of 128, and takes old ones back behind new ones. */
+export const MAX_CACHED_PALETTES = 512;
 
 /** An image that is kept: pixels to draw, or a mask. */
 export type CachedImage =
