@@ -1,6 +1,6 @@
 /** How the display channel is linked. */
 import type { Decoded } from "./codec.ts";
-import { both, type ChannelLink, type ChannelSetup, type Handlers, routes } from "./channel.ts";
+import { both, type ChannelSetup, type Handlers, type PacedLink, routes } from "./channel.ts";
 import {
   DISPLAY_CAPS,
   DISPLAY_MESSAGES,
@@ -31,7 +31,7 @@ export type DisplayHandlers = Handlers<typeof DISPLAY_MESSAGES>;
 /** Options of {@linkcode displaySetup}. */
 export interface DisplayOptions {
   /** Makes the handlers for one display; everything it draws is dropped when left out. */
-  onDisplay?: (link: ChannelLink) => DisplayHandlers;
+  onDisplay?: (link: PacedLink) => DisplayHandlers;
   /**
    * Whether images may come compressed as the server likes it, and places that change all the time
    * as MJPEG streams; when left out, it is asked for plain pixels, which cost the least on a local
