@@ -6,7 +6,8 @@ import { pause, retry } from "../../lib/base/deadline.ts";
 import { SerialPort } from "../../lib/guest/serial.ts";
 import type { QmpClient } from "../../lib/qmp/client.ts";
 import { connectQmp } from "../../lib/qmp/connect.ts";
-import { SpiceSession } from "../../lib/spice/session.ts";
+import { loadDecoders } from "../../lib/display/load_decoders.ts";
+import { SpiceSession, type SpiceTarget } from "../../lib/spice/session.ts";
 import { type DisplayReport, Screens } from "../../lib/vm/screens.ts";
 import { hasNewerQemu, NEWER_QEMU, whyNoNewerQemuHere } from "../../tools/newer_qemu.ts";
 
@@ -48,11 +49,19 @@ export interface Match {
 /** How long both pictures may differ: QEMU sends what has changed every 30 ms. */
 const MATCH_MS = 8_000;
 
+/** Pixels of earlier images that GLZ may refer to. */
+const GLZ_PIXELS = 1 << 22;
+
 /** Options of {@linkcode ScreenRig.start}. */
 export interface RigOptions {
   qemu: TestQemu;
   /** Arguments of the machine: devices, kernel; `DIR` stands for the rig's folder. */
   args: readonly string[];
+  /**
+   * How images are compressed (`image-compression`): over TCP, since a server compresses nothing on
+   * a Unix socket. Not at all when left out.
+   */
+  compression?: string;
 }
 
 /** A paused QEMU, attached to; owns the process and its folder. */
@@ -87,17 +96,22 @@ export class ScreenRig implements AsyncDisposable {
   }
 
   /** Starts QEMU and attaches to it; the guest does not run yet. */
-  static async start({ qemu, args }: RigOptions): Promise<ScreenRig> {
+  static async start({ qemu, args, compression }: RigOptions): Promise<ScreenRig> {
     await using stack = new AsyncDisposableStack();
     const folder = await Deno.makeTempDir({ prefix: "utmost-screens-" });
     stack.defer(() => Deno.remove(folder, { recursive: true }));
-    const options = "image-compression=off,streaming-video=off,playback-compression=off";
+    const takesCompression = compression !== undefined;
+    const target: SpiceTarget = takesCompression
+      ? { host: "127.0.0.1", port: freePort() }
+      : { path: `${folder}/spice` };
+    const options = `image-compression=${compression ?? "off"},jpeg-wan-compression=never,` +
+      "streaming-video=off,playback-compression=off";
     const child = new Deno.Command(qemu.binary, {
       args: [
         ...["-accel", "tcg", "-machine", "q35", "-nodefaults", "-display", "none", "-S"],
         ...["-qmp", `unix:${folder}/qmp,server=on,wait=off`],
         ...["-serial", `unix:${folder}/serial,server=on,wait=off`],
-        ...["-spice", `unix=on,addr=${folder}/spice,disable-ticketing=on,${options}`],
+        ...["-spice", `${listening(target)},disable-ticketing=on,${options}`],
         ...args.map((arg) => arg.replaceAll("DIR", folder)),
       ],
       stdin: "null",
@@ -121,12 +135,17 @@ export class ScreenRig implements AsyncDisposable {
     const warnings: string[] = [];
     const screens = stack.use(
       new Screens({
+        ...(takesCompression ? { decoders: await loadDecoders() } : {}),
         onMode: (display) => modes.push(display),
         onWarning: (text) => warnings.push(text),
       }),
     );
     const session = stack.use(
-      await SpiceSession.connect({ path: `${folder}/spice` }, { onDisplay: screens.onDisplay }),
+      await SpiceSession.connect(target, {
+        onDisplay: screens.onDisplay,
+        takesCompression,
+        caches: takesCompression ? { glzWindowSize: GLZ_PIXELS } : {},
+      }),
     );
     screens.attached(session);
     return new ScreenRig(
@@ -190,6 +209,18 @@ export class ScreenRig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
+}
+
+/** QEMU's words for where its SPICE server listens. */
+function listening(target: SpiceTarget): string {
+  if ("path" in target) return `unix=on,addr=${target.path}`;
+  return `addr=${target.host},port=${target.port}`;
+}
+
+/** Returns a TCP port that nobody listens on right now. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
 }
 
 async function connectUnix(path: string): Promise<Deno.Conn> {

@@ -60,7 +60,18 @@ for (const adapter of ADAPTERS) {
   }, () => withEach((qemu) => watchBoot(qemu, adapter)));
 }
 
-async function watchBoot(qemu: TestQemu, { device, firmware }: Adapter): Promise<void> {
+for (const compression of ["quic", "lz", "glz", "auto_glz"]) {
+  Deno.test(`e2e: screens: VGA compressed by ${compression}, at three moments of a boot`, {
+    timeout: 180_000,
+    ignore: linux === undefined,
+  }, () => withEach((qemu) => watchBoot(qemu, { device: "VGA", firmware: "bios" }, compression)));
+}
+
+async function watchBoot(
+  qemu: TestQemu,
+  { device, firmware }: Adapter,
+  compression?: string,
+): Promise<void> {
   const { kernel, initrd } = linux!;
   await using rig = await ScreenRig.start({
     qemu,
@@ -68,6 +79,7 @@ async function watchBoot(qemu: TestQemu, { device, firmware }: Adapter): Promise
       ...["-m", "256", "-device", device, "-kernel", kernel, "-initrd", initrd],
       ...firmwareArguments(firmware),
     ],
+    ...(compression === undefined ? {} : { compression }),
   });
   const told: string[] = [];
   const look = async (moment: string) => {
@@ -75,7 +87,7 @@ async function watchBoot(qemu: TestQemu, { device, firmware }: Adapter): Promise
     const match = await rig.match();
     const { width, height, colors } = match;
     told.push(`${moment} ${width}×${height}, ${colors} colours`);
-    await keep(`${device}-${moment}-${qemu.name}`, rig.picture());
+    await keep(`${device}-${compression ?? "plain"}-${moment}-${qemu.name}`, rig.picture());
     await rig.cont();
     return match;
   };
@@ -89,7 +101,7 @@ async function watchBoot(qemu: TestQemu, { device, firmware }: Adapter): Promise
   const driver = await look("driver");
   assertGreater(Math.max(console_.colors, driver.colors), 100, "pixels of all kinds");
   assertEquals(rig.warnings, []);
-  console.log(`${device} of ${qemu.name}: ${told.join("; ")}`);
+  console.log(`${device} of ${qemu.name}, ${compression ?? "plain"}: ${told.join("; ")}`);
 }
 
 function firmwareArguments(firmware: Adapter["firmware"]): string[] {
