@@ -1,8 +1,10 @@
 /**
  * The path that nearly all of a screen's content takes: rows of a 32-bit bitmap into a surface.
  *
- * QEMU cuts what changes into columns 32 pixels wide, so most rows are short: then a loop beats a
- * call of `set`, which costs as much as copying 64 pixels.
+ * QEMU cuts what changes into columns 32 pixels wide, so most rows are short: then a loop over words
+ * beats a call of `set`, which costs as much as copying 64 pixels. Pixels begin at any byte of a
+ * message, where words cannot be read but through a `DataView`, ten times slower than the loop: they
+ * are moved to a word's boundary first, many rows with one call.
  */
 import type { Bitmap } from "../spice/draw_layouts.ts";
 import { isTopDown } from "./bitmaps.ts";
@@ -11,6 +13,9 @@ import type { Surface } from "./surface.ts";
 
 /** From how many pixels on a row is copied by a call instead of a loop. */
 const LONG_ROW = 64;
+/** Where unaligned rows are put: what stays in a core's cache, and at least one short row. */
+const aligned = new Uint8Array(128 * 1024);
+const alignedWords = new Uint32Array(aligned.buffer);
 
 /**
  * Copies a bitmap whose pixels are those of the surface, bit by bit.
@@ -65,9 +70,10 @@ function copyRect(
   } else if ((data.byteOffset + from) % 4 === 0 && step % 4 === 0) {
     const words = new Uint32Array(data.buffer, data.byteOffset & ~3);
     copyAligned(surface, to, words, (from + data.byteOffset % 4) / 4, step / 4, columns, rows);
+  } else if (step === columns * 4) {
+    copyUnaligned(surface, to, data, from, columns, rows);
   } else {
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    copyUnaligned(surface, to, view, from, step, columns, rows);
+    copyLongRows(surface, to, data, from, step, columns, rows);
   }
 }
 
@@ -85,6 +91,7 @@ function copyLongRows(
   }
 }
 
+/** Copies short rows of words, eight at a time. */
 function copyAligned(
   { pixels, width }: Surface,
   to: number,
@@ -94,23 +101,38 @@ function copyAligned(
   columns: number,
   rows: number,
 ): void {
+  const eights = columns & ~7;
   for (let y = 0; y < rows; y++, to += width, from += step) {
-    for (let x = 0; x < columns; x++) pixels[to + x] = words[from + x]!;
+    for (let x = 0; x < eights; x += 8) {
+      const at = to + x;
+      const of = from + x;
+      pixels[at] = words[of]!;
+      pixels[at + 1] = words[of + 1]!;
+      pixels[at + 2] = words[of + 2]!;
+      pixels[at + 3] = words[of + 3]!;
+      pixels[at + 4] = words[of + 4]!;
+      pixels[at + 5] = words[of + 5]!;
+      pixels[at + 6] = words[of + 6]!;
+      pixels[at + 7] = words[of + 7]!;
+    }
+    for (let x = eights; x < columns; x++) pixels[to + x] = words[from + x]!;
   }
 }
 
+/** Copies short rows that follow each other without a gap and begin at any byte. */
 function copyUnaligned(
-  { pixels, width }: Surface,
+  surface: Surface,
   to: number,
-  view: DataView,
+  data: Uint8Array,
   from: number,
-  step: number,
   columns: number,
   rows: number,
 ): void {
-  for (let y = 0; y < rows; y++, to += width, from += step) {
-    for (let x = 0, at = from; x < columns; x++, at += 4) {
-      pixels[to + x] = view.getUint32(at, true);
-    }
+  const rowsAtOnce = Math.floor(alignedWords.length / columns);
+  for (let y = 0; y < rows; y += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, rows - y);
+    const start = from + y * columns * 4;
+    aligned.set(data.subarray(start, start + count * columns * 4));
+    copyAligned(surface, to + y * surface.width, alignedWords, 0, columns, columns, count);
   }
 }
