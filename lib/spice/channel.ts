@@ -322,11 +322,16 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   /** Reads messages until the connection ends; resolves with how. Call it once. */
   async run(): Promise<ChannelEnd> {
     try {
-      for (let chunk; (chunk = await this.#stream.chunk());) {
+      for (;;) {
+        const room = this.#splitter.room();
+        const chunk = await this.#stream.chunk(room);
+        if (!chunk) break;
         this.stats.bytes += chunk.length;
-        for (let at = 0; at < chunk.length && !this.#end;) {
-          at += this.#splitter.feed(at === 0 ? chunk : chunk.subarray(at));
+        if (room && chunk.buffer === room.buffer) {
+          this.#splitter.filled(chunk.length);
           while (this.#held) await this.#goOn(this.#held);
+        } else {
+          await this.#feed(chunk);
         }
         if (this.#paused) await this.#paused.promise;
         if (this.#end) break;
@@ -342,6 +347,14 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     await this.#sending;
     this.#ended.resolve(this.#end);
     return this.#end;
+  }
+
+  /** Handles the messages in a chunk; waits where the server says so. */
+  async #feed(chunk: Uint8Array): Promise<void> {
+    for (let at = 0; at < chunk.length && !this.#end;) {
+      at += this.#splitter.feed(at === 0 ? chunk : chunk.subarray(at));
+      while (this.#held) await this.#goOn(this.#held);
+    }
   }
 
   /** Resolves as soon as the channel is about to end. */

@@ -12,7 +12,10 @@ export const HEADER_BYTES = 6;
 
 /** Memory for bodies that come in pieces: what it starts with, and what it keeps afterwards. */
 const ASSEMBLY_BYTES = 4096;
-const KEPT_ASSEMBLY_BYTES = 64 * 1024;
+/** A column of QEMU's, 32 pixels of a high screen, comes again and again. */
+const KEPT_ASSEMBLY_BYTES = 256 * 1024;
+/** A read is worth its cost from here on. */
+const LEAST_ROOM_BYTES = 16 * 1024;
 
 /** Who is told about messages. */
 export interface MessageSink {
@@ -78,6 +81,25 @@ export class MessageSplitter {
     return at;
   }
 
+  /**
+   * Returns where the next bytes of the stream can be read to without a copy: they belong to a body
+   * that is being collected, and the memory for them is there. They are told with `filled`; any
+   * others go through `feed`.
+   */
+  room(): Uint8Array | undefined {
+    if (this.#left < 0 || this.#assembled === 0) return undefined;
+    const end = Math.min(this.#wanted, this.#assembly.length);
+    if (end - this.#assembled < LEAST_ROOM_BYTES) return undefined;
+    return this.#assembly.subarray(this.#assembled, end);
+  }
+
+  /** Takes the next `count` bytes of the stream, which have been read to `room`. */
+  filled(count: number): void {
+    this.#assembled += count;
+    this.#left -= count;
+    if (this.#left === 0) this.#complete(this.#assembly.subarray(0, this.#assembled));
+  }
+
   /** Gives the memory back; nothing can be fed afterwards. */
   release(): void {
     this.#resize(0);
@@ -117,24 +139,31 @@ export class MessageSplitter {
     }
     this.#left -= got;
     if (this.#left > 0) return end;
-    const head = isWhole
-      ? chunk.subarray(at, at + this.#wanted)
-      : this.#assembly.subarray(0, this.#assembled);
+    this.#complete(
+      isWhole ? chunk.subarray(at, at + this.#wanted) : this.#assembly.subarray(0, this.#assembled),
+    );
+    return end;
+  }
+
+  /** Passes a message on whose body has come to its end. */
+  #complete(head: Uint8Array): void {
     this.#left = -1;
     this.#assembled = 0;
     this.#sink.message(this.#type, this.#size, head);
     if (this.#assembly.length > KEPT_ASSEMBLY_BYTES) this.#resize(0);
-    return end;
   }
 
   #assemble(part: Uint8Array): void {
-    const length = this.#assembled + part.length;
-    if (length > this.#assembly.length) {
-      const most = Math.max(this.#wanted, ASSEMBLY_BYTES); // doubling need not go beyond
-      this.#resize(Math.max(length, Math.min(this.#assembly.length * 2, most), ASSEMBLY_BYTES));
-    }
+    if (this.#assembled + part.length > this.#assembly.length) this.#grow(part.length);
     this.#assembly.set(part, this.#assembled);
-    this.#assembled = length;
+    this.#assembled += part.length;
+  }
+
+  /** Makes room for `count` more bytes, and for as many as there are if so many are to come. */
+  #grow(count: number): void {
+    const most = Math.max(this.#wanted, ASSEMBLY_BYTES); // doubling need not go beyond
+    const doubled = Math.min(this.#assembly.length * 2, most);
+    this.#resize(Math.max(this.#assembled + count, doubled, ASSEMBLY_BYTES));
   }
 
   /** Moves what is collected to an array of `length` bytes. */

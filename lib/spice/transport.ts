@@ -8,8 +8,8 @@ export type SpiceTarget = { path: string } | { host: string; port: number };
 /** What {@linkcode SpiceStream} needs of a connection; a `Deno.Conn` has it. */
 export type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
 
-/** The size of the read buffer: three columns of a full frame, or one large socket read. */
-const BUFFER_BYTES = 64 * 1024;
+/** The size of the read buffer: more than Linux lets a Unix socket hold, 208 KiB. */
+const BUFFER_BYTES = 256 * 1024;
 
 /** Returns `target` as text for messages: a path, or host and port. */
 export function targetText(target: SpiceTarget): string {
@@ -117,7 +117,7 @@ export class SpiceStream implements Disposable {
    * Returns the next `count` bytes, or fewer where the stream ends first; a view that the next
    * read overwrites.
    *
-   * @param count At most the size of the buffer, 64 KiB.
+   * @param count At most the size of the buffer, 256 KiB.
    */
   async upTo(count: number): Promise<Uint8Array> {
     if (count > BUFFER_BYTES) throw new RangeError(`Cannot buffer ${count} bytes`);
@@ -127,7 +127,7 @@ export class SpiceStream implements Disposable {
         this.#end -= this.#start;
         this.#start = 0;
       }
-      const read = await this.#read(this.#end);
+      const read = await this.#read(this.#buffer.subarray(this.#end));
       if (read === 0) break;
       this.#end += read;
     }
@@ -139,11 +139,17 @@ export class SpiceStream implements Disposable {
   /**
    * Returns whatever bytes come next, at least one; a view that the next read overwrites.
    * Returns nothing once the stream has ended.
+   *
+   * @param room Where to read to. What was read before comes first, from a buffer of its own.
    */
-  async chunk(): Promise<Uint8Array | undefined> {
+  async chunk(room?: Uint8Array): Promise<Uint8Array | undefined> {
     if (this.#start === this.#end) {
+      if (room) {
+        const count = await this.#read(room);
+        return count === 0 ? undefined : room.subarray(0, count);
+      }
       this.#start = 0;
-      this.#end = await this.#read(0);
+      this.#end = await this.#read(this.#buffer);
       if (this.#end === 0) return undefined;
     }
     const chunk = this.#buffer.subarray(this.#start, this.#end);
@@ -151,11 +157,11 @@ export class SpiceStream implements Disposable {
     return chunk;
   }
 
-  /** Reads into the buffer from `at`; 0 at the end, however it came about. */
-  async #read(at: number): Promise<number> {
+  /** Reads what fits into `to`; 0 at the end, however it came about. */
+  async #read(to: Uint8Array): Promise<number> {
     if (this.#closed) return 0;
     try {
-      return await this.#conn.read(this.#buffer.subarray(at)) ?? 0;
+      return await this.#conn.read(to) ?? 0;
     } catch {
       // Reset by the server, or closed by us while we waited: no byte will come any more.
       return 0;

@@ -54,6 +54,45 @@ Deno.test("MessageSplitter delivers the same messages however the stream is cut"
   ));
 });
 
+Deno.test("MessageSplitter delivers the same messages where bytes are read to their place", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 200_000 }), { minLength: 1, maxLength: 5 }),
+      fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1 }),
+      fc.integer({ min: 0, max: 250_000 }),
+      (sizes, cuts, most) => {
+        const sink = new Collector(most);
+        const splitter = new MessageSplitter(sink);
+        const bodies = sizes.map((size, n) =>
+          new Uint8Array(size).map((_, i) => (i * 7 + (i >> 8) + n) & 255)
+        );
+        const stream = Uint8Array.from(bodies.flatMap((body) => [...framed(304, body)]));
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const cut = cuts[i % cuts.length]!;
+          const room = splitter.room();
+          const chunk = stream.slice(at, at + Math.min(cut, room?.length ?? cut));
+          if (room) {
+            room.set(chunk);
+            splitter.filled(chunk.length);
+          } else splitter.feed(chunk);
+          at += chunk.length;
+        }
+        assertEquals(sink.messages.length, bodies.length);
+        for (const [n, body] of bodies.entries()) {
+          assertEquals(sink.messages[n]!.size, body.length);
+          const isSame = sink.messages[n]!.head.every((byte, i) => byte === body[i]);
+          assertEquals([isSame, sink.messages[n]!.head.length], [
+            true,
+            Math.min(most, body.length),
+          ]);
+        }
+        assertEquals(splitter.insideMessage, false);
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
+
 Deno.test("MessageSplitter.insideMessage is true from a header's first byte to a body's last", () => {
   const splitter = new MessageSplitter(new Collector());
   const bytes = framed(300, Uint8Array.of(1, 2, 3));
