@@ -148,6 +148,14 @@ export const COMPONENTS: readonly Component[] = [
       packages: [["libspice-server-dev"], ["libpixman-1-dev"], ["libglib2.0-dev"], ["pkg-config"]],
     },
   },
+  {
+    what: "libspice-client-glib, for the client that deno task bench compares ours with",
+    level: "all",
+    linux: {
+      present: ["/usr/include/spice-client-glib-2.0/spice-client.h"],
+      packages: [["libspice-client-glib-2.0-dev"]],
+    },
+  },
   netboot("amd64"),
   netboot("arm64"),
 ];

@@ -51,9 +51,9 @@ static void copy_column(struct display *display, uint32_t *pixels, int x, int wi
   display_queue(display, arena, QXL_CMD_DRAW, drawable);
 }
 
-/* The server stops taking commands while 50 messages wait for the client. Fewer
- * than that in a frame would be dropped, hidden by the frame behind them: so these
- * do not claim to hide anything, and the server has to draw each to be rid of it. */
+/* The server stops taking commands while 50 messages wait for the client. What has
+ * fewer pieces than that would be dropped, hidden by the frame behind it: so such
+ * frames do not claim to hide anything. */
 void flood_frame(struct display *display, uint32_t frame, int columns) {
   const struct surface *primary = display_surface(display, 0);
   make_pictures(primary->width, primary->height);
@@ -65,5 +65,4 @@ void flood_frame(struct display *display, uint32_t frame, int columns) {
     copy_column(display, pixels, x, width - x < step ? width - x : step,
                 hides ? QXL_EFFECT_OPAQUE : QXL_EFFECT_BLEND);
   }
-  if (!hides) display_update(display, 0);
 }
