@@ -323,4 +323,8 @@ export const SCENES: Readonly<Record<string, Scene>> = {
     made: "the same: LZ4, by PREFERRED_COMPRESSION",
     ...compressed("image-compression=lz", { prefers: "lz4" }),
   },
+  "vga-quic": {
+    made: "the same: QUIC",
+    ...compressed("image-compression=quic"),
+  },
 };

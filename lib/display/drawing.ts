@@ -10,6 +10,7 @@ import { overCombine } from "./blending.ts";
 import {
   colorKeyCombine,
   combineRows,
+  copy,
   raster3Combine,
   raster3Rows,
   rasterCombine,
@@ -17,6 +18,8 @@ import {
 import { fill } from "./fills.ts";
 import type { ImageSource, Wanted } from "./image_source.ts";
 import { NotDrawnError } from "./not_drawn.ts";
+import type { Picture } from "./picture.ts";
+import { XRGB } from "./pixel_formats.ts";
 import { type RasterOp, rasterOp, rasterOp3 } from "./raster_ops.ts";
 import { intersection, isSameSize, type Region } from "./region.ts";
 import {
@@ -30,7 +33,7 @@ import {
   TileRows,
   touchedRange,
 } from "./row_sources.ts";
-import { copyPart, type SourcePixels, wholeOf } from "./source_pixels.ts";
+import { convert, copyPart, type SourcePixels, wholeOf } from "./source_pixels.ts";
 import type { Surface } from "./surface.ts";
 import { copyWords } from "./word_copy.ts";
 
@@ -128,6 +131,25 @@ function paintImage(
 ): void {
   const rows = sourceRows(target, images, draw, { isComposited: op.isCopy });
   combineRows(target.surface, target.region, rows, rasterCombine(op));
+}
+
+/**
+ * A frame of a video stream: a picture in the place of the region, scaled to the box where its size
+ * differs. Source: spice-common, sw_canvas.c, canvas_put_image.
+ */
+export function drawPicture({ surface, region, box }: Target, picture: Picture): void {
+  const { width, height, pixels } = picture;
+  const part = wholeOf(picture);
+  const source = convert({ width, height, part, pixels, format: XRGB }, surface.format);
+  const { left, top, right, bottom } = box;
+  const rows = isSameSize(box, part) ? new ImageRows(source, -left, -top) : new NearestRows(
+    source,
+    scaledAxis(0, width, left, right - left),
+    scaledAxis(0, height, top, bottom - top),
+    region.bounds.right - region.bounds.left,
+    { isComposited: true, nearest: undefined }, // they are the surface's already
+  );
+  combineRows(surface, region, rows, copy);
 }
 
 /** DRAW_OPAQUE: the image, and then the brush combined with it. */

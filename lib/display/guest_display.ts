@@ -15,6 +15,7 @@ import {
   drawCopy,
   drawFill,
   drawOpaque,
+  drawPicture,
   drawRop3,
   drawTransparent,
   type Target,
@@ -34,6 +35,7 @@ import {
   MAX_SURFACES,
   Surface,
 } from "./surface.ts";
+import { VideoStreams } from "./video_stream.ts";
 
 /** A screen of the guest: which part of which surface it shows. */
 export interface DisplayHead {
@@ -156,7 +158,14 @@ export class GuestDisplay {
   /** Returns the handlers that draw what comes over a channel: `onDisplay` of a session. */
   handlers(_link?: ChannelLink): DisplayHandlers {
     const images = this.#images;
+    const streams = new VideoStreams({
+      decoders: () => this.decoders,
+      paint: ({ surfaceId, box, clip, picture }) =>
+        this.#draw({ surfaceId, box, clip }, {}, (target) => drawPicture(target, picture())),
+      ignore: (reason) => this.#ignore(reason),
+    });
     return {
+      ...streams.handlers,
       mode: ({ width, height, bits }) => this.#setMode(width, height, bits),
       mark: () => this.#show(),
       reset: () => this.#reset(),
@@ -193,7 +202,6 @@ export class GuestDisplay {
         this.#refuse(base, { brush: foreBrush, backBrush }, "a text (DRAW_TEXT)"),
       draw_composite: ({ base, composite }) =>
         this.#refuse(base, { src: composite.src }, "a composition (DRAW_COMPOSITE)"),
-      stream_create: () => this.#ignore("a video stream"),
     };
   }
 

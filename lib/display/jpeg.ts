@@ -9,6 +9,7 @@
 import { decode } from "jpeg-js";
 import { printable } from "../base/text.ts";
 import { ImageError } from "./errors.ts";
+import { STANDARD_HUFFMAN_TABLES } from "./jpeg_tables.ts";
 import { decodeLzAlpha } from "./lz.ts";
 import { countPixels, type Picture, type PictureSize } from "./picture.ts";
 
@@ -30,6 +31,9 @@ const MARKER = {
   lastApplication: 0xef,
   comment: 0xfe,
 } as const;
+
+/** Bytes of the marker that begins an image. */
+const SOI_BYTES = 2;
 
 /**
  * Bytes before the picture's data: tables and the like, 600 or so from a server. Decoding tables takes memory, so
@@ -68,7 +72,10 @@ export function decodeJpeg(data: Uint8Array, size: PictureSize): Picture {
   if (count > data.length * PIXELS_PER_BYTE) {
     throw broken(`${data.length} bytes cannot hold ${count} pixels`, "more data");
   }
-  const image = data.subarray(0, checkMarkers(data, size));
+  const { end, hasHuffmanTables } = checkMarkers(data, size);
+  const image = hasHuffmanTables
+    ? data.subarray(0, end)
+    : insert(data.subarray(0, end), SOI_BYTES, STANDARD_HUFFMAN_TABLES);
   let decoded;
   try {
     decoded = decode(image, {
@@ -106,6 +113,15 @@ export function decodeJpegAlpha(data: Uint8Array, jpegSize: number, size: Pictur
   return picture;
 }
 
+/** Returns `data` with `more` in it, before the byte at `at`. */
+function insert(data: Uint8Array, at: number, more: Uint8Array): Uint8Array {
+  const all = new Uint8Array(data.length + more.length);
+  all.set(data.subarray(0, at));
+  all.set(more, at);
+  all.set(data.subarray(at), at + more.length);
+  return all;
+}
+
 function broken(is: string, expected: string, options?: ErrorOptions): ImageError {
   return new ImageError(`Cannot decode a JPEG image: ${is}, expected ${expected}`, options);
 }
@@ -113,16 +129,21 @@ function broken(is: string, expected: string, options?: ErrorOptions): ImageErro
 /**
  * Reads an image's markers.
  *
- * @returns Where the image ends.
+ * @returns Where the image ends, and whether it brings tables: a server leaves them out from the
+ *   second frame of a video stream on, for its libjpeg has written them once.
  * @throws {ImageError} unless it is one baseline frame of `size` in one scan.
  */
-function checkMarkers(data: Uint8Array, size: PictureSize): number {
+function checkMarkers(
+  data: Uint8Array,
+  size: PictureSize,
+): { end: number; hasHuffmanTables: boolean } {
   const u16 = (at: number) => data[at]! << 8 | data[at + 1]!;
   if (data.length < 4 || u16(0) !== (0xff00 | MARKER.startOfImage)) {
     throw broken("it does not begin as one", "an SOI marker");
   }
   let components = 0;
-  for (let at = 2; at <= MAX_HEAD_BYTES;) {
+  let hasHuffmanTables = false;
+  for (let at = SOI_BYTES; at <= MAX_HEAD_BYTES;) {
     // A segment: its marker, its length (which counts itself), what it holds.
     if (at + 4 > data.length) throw broken(`it ends after ${data.length} bytes`, "a scan");
     if (data[at] !== 0xff) throw broken(`byte ${at} is ${data[at]}`, "a marker");
@@ -145,10 +166,11 @@ function checkMarkers(data: Uint8Array, size: PictureSize): number {
       if (body[0] !== components) {
         throw broken(`a scan has ${body[0]} components`, `all ${components}`);
       }
-      return findEnd(data, end);
+      return { end: findEnd(data, end), hasHuffmanTables };
     } else if (!isTableOrText(marker)) {
       throw broken(`it has a marker 0x${marker.toString(16)}`, "a baseline frame, tables, a scan");
     }
+    if (marker === MARKER.huffmanTables) hasHuffmanTables = true;
     at = end;
   }
   throw broken("no scan begins", `one within ${MAX_HEAD_BYTES} bytes`);

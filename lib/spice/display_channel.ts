@@ -1,6 +1,6 @@
 /** How the display channel is linked. */
 import type { Decoded } from "./codec.ts";
-import { both, type ChannelLink, type ChannelSetup, type Handlers, routes } from "./channel.ts";
+import { both, type ChannelSetup, type Handlers, type PacedLink, routes } from "./channel.ts";
 import {
   DISPLAY_CAPS,
   DISPLAY_MESSAGES,
@@ -11,11 +11,19 @@ import {
 import { DisplayLimit } from "./display_limit.ts";
 import { encodeMessages } from "./framing.ts";
 import { hasCap } from "./link.ts";
+import { streamRefusals, VIDEO_CODECS } from "./stream_refusals.ts";
 
 /** Type of the display channel. Source: spice/enums.h, SPICE_CHANNEL. */
 export const DISPLAY_TYPE = 2;
 
 const INVAL_ALL_PIXMAPS_ID = 106;
+
+/** What can be said to be decoded. */
+const COMPRESSION_CAPS = [
+  DISPLAY_CAPS.lz4Compression,
+  DISPLAY_CAPS.codecMjpeg,
+  DISPLAY_CAPS.sizedStream, // frames may differ in size
+] as const;
 
 /** Handlers of a display's messages. */
 export type DisplayHandlers = Handlers<typeof DISPLAY_MESSAGES>;
@@ -23,10 +31,11 @@ export type DisplayHandlers = Handlers<typeof DISPLAY_MESSAGES>;
 /** Options of {@linkcode displaySetup}. */
 export interface DisplayOptions {
   /** Makes the handlers for one display; everything it draws is dropped when left out. */
-  onDisplay?: (link: ChannelLink) => DisplayHandlers;
+  onDisplay?: (link: PacedLink) => DisplayHandlers;
   /**
-   * Whether images may come compressed as the server likes it; when left out, it is asked for plain
-   * pixels, which cost the least on a local socket.
+   * Whether images may come compressed as the server likes it, and places that change all the time
+   * as MJPEG streams; when left out, it is asked for plain pixels, which cost the least on a local
+   * socket.
    */
   takesCompression?: boolean;
   /** What images the server may refer to later; none when left out. */
@@ -45,7 +54,9 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
     type: DISPLAY_TYPE,
     caps: [
       DISPLAY_CAPS.monitorsConfig,
-      ...takesCompression ? [DISPLAY_CAPS.lz4Compression] : [],
+      // The server may choose among the codecs that follow: without any, it does not stream at all.
+      DISPLAY_CAPS.multiCodec,
+      ...takesCompression ? COMPRESSION_CAPS : [],
     ],
     maxBytes: () => limit.maxBytes,
     waitsBefore: [INVAL_ALL_PIXMAPS_ID],
@@ -56,6 +67,10 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
         if (prefers) add(preferred_compression, { compression: IMAGE_COMPRESSIONS.off });
       });
     },
-    routes: (link) => routes(DISPLAY_MESSAGES, both(limit.handlers, onDisplay?.(link) ?? {})),
+    routes(link) {
+      const refusals = streamRefusals(link, takesCompression ? [VIDEO_CODECS.mjpeg] : []);
+      const handlers = both(limit.handlers, both(refusals, onDisplay?.(link) ?? {}));
+      return routes(DISPLAY_MESSAGES, handlers);
+    },
   };
 }

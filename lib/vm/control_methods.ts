@@ -77,6 +77,7 @@ export class VmMethods {
       type: ({ text }, peer) =>
         this.#running().type(textOf(text, "text"), { signal: signalOf(peer) }),
       keys: ({ keys }, peer) => this.#running().keys(textsOf(keys), { signal: signalOf(peer) }),
+      pointer: (params) => this.#pointer(params),
       screenshot: ({ path, display, cursor }) =>
         this.#running().screenshot(textOf(path, "path"), {
           display: typeof display === "number" ? display : 0,
@@ -138,6 +139,12 @@ export class VmMethods {
 
   #followEvents(replay: boolean, peer: ControlPeer): null {
     peer.own(this.#log.subscribe((event) => peer.notify("event", event), replay));
+    return null;
+  }
+
+  async #pointer(params: Record<string, unknown>): Promise<null> {
+    const { movePointer } = await import("./pointer.ts");
+    await movePointer(this.#running().screens, params);
     return null;
   }
 

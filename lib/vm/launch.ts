@@ -32,6 +32,8 @@ export interface LaunchOptions {
   greetingTimeoutMs?: number;
   /** Called as soon as the VM exists, before anything is started. */
   onMachine?: (vm: VirtualMachine) => void;
+  /** Takes what the user should know of the guest's screen: what cannot be drawn. */
+  onWarning?: (text: string) => void;
 }
 
 /** A launched VM and all that it holds; disposing it ends the VM. */
@@ -98,7 +100,13 @@ export async function launch(
     vm.greeted(qmp);
     await ports;
     if (plan.spice !== undefined && clients.spice !== undefined) {
-      const { session, screens } = await attachSpice(clients.spice, plan.spice, log, signal, stack);
+      const { session, screens } = await attachSpice(
+        clients.spice,
+        plan.spice,
+        options,
+        signal,
+        stack,
+      );
       vm.attached(session, screens);
     }
     await vm.resume(signal);
@@ -174,14 +182,16 @@ async function loadClients(
 async function attachSpice(
   { SpiceSession, Screens }: SpiceClient,
   path: string,
-  log: EventLog,
+  { log, onWarning }: LaunchOptions,
   signal: AbortSignal,
   stack: AsyncDisposableStack,
 ): Promise<{ session: SpiceSession; screens: Screens }> {
   const screens = stack.use(
     new Screens({
+      isHeld: true,
       onMode: ({ id, kind, width, height }) =>
         log.emit({ event: "display", id, kind, width, height }),
+      ...(onWarning === undefined ? {} : { onWarning }),
     }),
   );
   const session = await SpiceSession.connect({ path }, {

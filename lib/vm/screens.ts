@@ -8,9 +8,11 @@
 import { pause, withDeadline } from "../base/deadline.ts";
 import { DeadlineError, UsageError } from "../base/errors.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
+import type { GuestCursor } from "../display/cursor.ts";
 import { GuestDisplay } from "../display/guest_display.ts";
 import type { Picture } from "../display/picture.ts";
-import type { ChannelLink, ChannelStats } from "../spice/channel.ts";
+
+import type { ChannelStats, PacedLink } from "../spice/channel.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 import type { SpiceInputs } from "../spice/inputs.ts";
 import type { SpiceSession } from "../spice/session.ts";
@@ -53,14 +55,22 @@ export type DisplayListener = (display: DisplayReport) => void;
 export interface ScreensOptions {
   /** Decodes compressed images from the first message on; a server of ours sends none. */
   decoders?: ImageDecoders;
+  /**
+   * Draws nothing before `complete` is called: the first picture takes milliseconds that a launch
+   * does not wait for.
+   */
+  isHeld?: boolean;
   /** Called with each picture of another size or kind: a mode set. */
   onMode?: (display: DisplayReport) => void;
   /** Takes what cannot be drawn, one text for each kind of it. */
   onWarning?: (text: string) => void;
 }
 
+/** A picture without a word about its alpha, which means nothing on a screen. */
+export type ScreenPicture = Omit<Picture, "hasAlpha" | "pixels"> & { readonly pixels: Uint32Array };
+
 /** A picture, or why there is none. */
-export type Captured = readonly [picture: Omit<Picture, "hasAlpha">] | readonly [undefined, string];
+export type Captured = readonly [picture: ScreenPicture] | readonly [undefined, string];
 
 /** The screens of one guest, and its keyboard. */
 export class Screens implements Disposable {
@@ -68,62 +78,107 @@ export class Screens implements Disposable {
   readonly #screens = new Map<number, Screen>();
   readonly #listeners = new Set<DisplayListener>();
   #session: SpiceSession | undefined;
-  #lost: string | undefined;
-  #completing: Promise<void> | undefined;
+  readonly #lost = Promise.withResolvers<string>();
+  /** Why the session has ended. */
+  #ended: string | undefined;
+  /** What is being linked, each of which settles in any case. */
+  #parts: { inputs: Promise<void>; cursors: Promise<void> } | undefined;
   #inputs: SpiceInputs | undefined;
+  readonly #cursors = new Map<number, GuestCursor>();
+  /** Where we have put the pointer, in a guest whose pointer is absolute. */
+  #placed: { display: number; x: number; y: number } | undefined;
 
   constructor(options: ScreensOptions = {}) {
     this.#options = options;
   }
 
   /** Makes what draws a display: to be given to `SpiceSession.connect`. */
-  readonly onDisplay = (link: ChannelLink): DisplayHandlers => {
+  readonly onDisplay = (link: PacedLink): DisplayHandlers => {
     this.#screens.get(link.id)?.[Symbol.dispose]();
     const screen = new Screen(link, this.#options, () => {
       for (const listener of this.#listeners) listener(this.#report(screen));
     });
     this.#screens.set(link.id, screen);
+    if (this.#options.isHeld && this.#parts === undefined) link.pause();
     return screen.handlers;
   };
 
   /** Takes note of the session once it is attached; it is the caller's. */
   attached(session: SpiceSession): void {
     this.#session = session;
-    this.#lost = undefined;
-    void session.closed.then(({ text }) => {
-      if (this.#session === session) this.#lost = text;
+    this.#ended = undefined;
+    void session.closed.then(({ by, text, isServerAlive }) => {
+      if (this.#session !== session) return;
+      this.#ended = text;
+      if (by === "error" || isServerAlive) this.#lost.resolve(text);
     });
+  }
+
+  /**
+   * Resolves with the reason when the session has ended although its server has not: another client
+   * has come in, or something came that no server sends. Never rejects.
+   */
+  get lost(): Promise<string> {
+    return this.#lost.promise;
   }
 
   /**
    * Links what a launch does not wait for: the keyboard and the pointer. Returns at once; what the
    * server does not have or does not give stays unlinked.
+   *
+   * @param signal Gives up linking.
    */
-  complete(signal: AbortSignal): void {
-    this.#completing ??= this.#complete(signal);
+  complete(signal?: AbortSignal): void {
+    for (const { link } of this.#screens.values()) link.resume();
+    const session = this.#session;
+    if (session === undefined || this.#parts !== undefined) return;
+    const options = signal === undefined ? {} : { signal };
+    const inputs = this.#openInputs(session, options).catch(() => {});
+    const cursors = inputs.then(() => this.#openCursors(session, options)).catch(() => {});
+    this.#parts = { inputs, cursors };
+    void cursors.then(() => this.#loadDecoders());
   }
 
-  async #complete(signal: AbortSignal): Promise<void> {
-    const session = this.#session;
-    if (session === undefined) return;
-    const has = (type: string) => session.offered.some(({ channel }) => channel === type);
-    if (has("inputs")) {
-      const { SpiceInputs } = await import("../spice/inputs.ts");
-      const inputs = await SpiceInputs.open(session, { signal }).catch(() => undefined);
-      this.#inputs = inputs;
-      void inputs?.closed.then(() => {
-        if (this.#inputs === inputs) this.#inputs = undefined;
-      });
+  async #openInputs(session: SpiceSession, options: { signal?: AbortSignal }): Promise<void> {
+    if (!session.offered.some(({ channel }) => channel === "inputs")) return;
+    const { SpiceInputs } = await import("../spice/inputs.ts");
+    const inputs = await SpiceInputs.open(session, options);
+    this.#inputs = inputs;
+    void inputs.closed.then(() => {
+      if (this.#inputs === inputs) this.#inputs = undefined;
+    });
+  }
+
+  /** Follows the pointer of each display; once it is linked, its channel has to be read. */
+  async #openCursors(session: SpiceSession, options: { signal?: AbortSignal }): Promise<void> {
+    const offered = session.offered.filter(({ channel }) => channel === "cursor");
+    if (offered.length === 0) return;
+    const [{ GuestCursor }, { cursorSetup }] = await Promise.all([
+      import("../display/cursor.ts"),
+      import("../spice/cursor_channel.ts"),
+    ]);
+    const { onWarning } = this.#options;
+    for (const { id } of offered) {
+      const cursor = new GuestCursor(onWarning === undefined ? {} : { onWarning });
+      await session.open(cursorSetup(() => cursor.handlers()), id, options);
+      this.#cursors.set(id, cursor);
     }
-    if (this.#options.decoders !== undefined) return;
-    // A guest's own driver may hand over images that are compressed, whatever the server does.
+  }
+
+  /** A guest's own driver may hand over images that are compressed, whatever the server does. */
+  async #loadDecoders(): Promise<void> {
+    if (this.#options.decoders !== undefined || this.#screens.size === 0) return;
     const { loadDecoders } = await import("../display/load_decoders.ts");
     const decoders = await loadDecoders();
     for (const { display } of this.#screens.values()) display.decoders = decoders;
   }
 
-  /** Keyboard and pointer through SPICE; undefined as long as their channel is not linked. */
-  get inputs(): SpiceInputs | undefined {
+  /**
+   * Keyboard and pointer through SPICE, waiting for their channel where it is being linked;
+   * undefined where there is none.
+   */
+  async inputs(): Promise<SpiceInputs | undefined> {
+    await this.#parts?.inputs;
     return this.#inputs;
   }
 
@@ -137,7 +192,7 @@ export class Screens implements Disposable {
     return screen.report(this.#session?.stats.get(screen.link.name));
   }
 
-  /** Calls `listener` with each display that has changed, every 16 ms at most. */
+  /** Calls `listener` with each display that has changed, every 16 ms at most for each. */
   follow(listener: DisplayListener): Disposable {
     this.#listeners.add(listener);
     for (const screen of this.#screens.values()) screen.isFollowed = true;
@@ -161,7 +216,7 @@ export class Screens implements Disposable {
    * The pixels of display `id`, which change while the guest draws; undefined while nothing is
    * shown. They are the surface's own memory, not a copy.
    */
-  pixels(id: number): Omit<Picture, "hasAlpha"> | undefined {
+  pixels(id: number): ScreenPicture | undefined {
     return this.#screens.get(id)?.display.primary;
   }
 
@@ -176,13 +231,14 @@ export class Screens implements Disposable {
     id: number,
     options: { cursor?: boolean; timeoutMs: number; signal?: AbortSignal },
   ): Promise<Captured> {
-    if (this.#lost !== undefined) return [undefined, `the SPICE session has ended: ${this.#lost}`];
+    if (this.#ended !== undefined) return [undefined, `SPICE is lost: ${this.#ended}`];
     if (this.#screens.size === 0) return [undefined, "the server has no display"];
     const screen = this.#screens.get(id);
     if (screen === undefined) {
       const ids = [...this.#screens.keys()].sort((a, b) => a - b).join(", ");
       throw new UsageError(`Cannot find display ${id}: there is none, expected one of ${ids}`);
     }
+    if (screen.ended !== undefined) return [undefined, `display ${id} is lost: ${screen.ended}`];
     try {
       await withDeadline(
         `a picture of display ${id}`,
@@ -195,7 +251,23 @@ export class Screens implements Disposable {
     }
     await this.#settle(screen, options.signal);
     const picture = screen.display.primary;
-    return picture === undefined ? [undefined, `display ${id} is off`] : [picture];
+    if (picture === undefined) return [undefined, `display ${id} is off`];
+    return [options.cursor ? await this.#withCursor(id, picture) : picture];
+  }
+
+  /** A copy of a picture with the guest's pointer on it, where that is to be seen. */
+  async #withCursor(id: number, { width, height, pixels }: ScreenPicture): Promise<ScreenPicture> {
+    await this.#parts?.cursors;
+    const cursor = this.#cursors.get(id);
+    if (cursor === undefined) return { width, height, pixels };
+    const { drawCursor } = await import("../display/cursor.ts");
+    const picture = { width, height, pixels: Uint32Array.from(pixels), hasAlpha: false };
+    return drawCursor(picture, cursor, this.#placed?.display === id ? this.#placed : cursor);
+  }
+
+  /** Takes note of where the pointer was put: a guest with an absolute one does not tell. */
+  placed(display: number, x: number, y: number): void {
+    this.#placed = { display, x, y };
   }
 
   /** Waits for what is on its way: QEMU looks every 30 ms for what the guest has drawn. */
@@ -215,11 +287,13 @@ export class Screens implements Disposable {
 
 /** One display: its picture, and how often it has changed. */
 class Screen implements Disposable {
-  readonly link: ChannelLink;
+  readonly link: PacedLink;
   readonly display: GuestDisplay;
   readonly handlers: DisplayHandlers;
   /** Turns of the event loop in which the picture has changed. */
   changes = 0;
+  /** Why its channel has ended; its picture may be old from then on. */
+  ended: string | undefined;
   /** Whether somebody wants to know of frames as they come. */
   isFollowed = false;
   readonly #options: ScreensOptions;
@@ -230,7 +304,7 @@ class Screen implements Disposable {
   #first = Promise.withResolvers<void>();
   #last = { messages: 0, bytes: 0 };
 
-  constructor(link: ChannelLink, options: ScreensOptions, onFrame: () => void) {
+  constructor(link: PacedLink, options: ScreensOptions, onFrame: () => void) {
     this.link = link;
     this.#options = options;
     this.#onFrame = onFrame;
@@ -241,6 +315,7 @@ class Screen implements Disposable {
       ...(onWarning === undefined ? {} : { onWarning }),
     });
     this.handlers = this.display.handlers(link);
+    void link.closed.then(({ text }) => this.ended = text);
   }
 
   #changed(isReplaced: boolean): void {

@@ -36,6 +36,8 @@ export interface SupervisorOptions {
   onPrepared?: (prepared: PreparedLaunch) => void;
   /** Called as soon as the VM exists, before QEMU is started. */
   onMachine?: (vm: VirtualMachine) => void;
+  /** As in `launch`. */
+  onWarning?: (text: string) => void;
   /** A client asked for the VM to be stopped before it was up. */
   onStopRequest: () => void;
 }
@@ -66,7 +68,7 @@ export class Supervisor implements AsyncDisposable {
    * started, and what `launch` throws. Nothing is left behind.
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
-    const { id, log, request, signal, greetingTimeoutMs } = options;
+    const { id, log, request, signal, greetingTimeoutMs, onWarning } = options;
     await using stack = new AsyncDisposableStack();
     const { runtime, state } = places();
     const bundle = await openBundle(options.bundle);
@@ -101,6 +103,7 @@ export class Supervisor implements AsyncDisposable {
         log,
         signal,
         ...(greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs }),
+        ...(onWarning === undefined ? {} : { onWarning }),
         onMachine: (vm) => {
           methods.serve(vm, prepared);
           options.onMachine?.(vm);

@@ -47,7 +47,7 @@ export class Typist {
     const signal = options.signal === undefined ? gone : AbortSignal.any([gone, options.signal]);
     const mine = this.#turn.then(async () => {
       signal.throwIfAborted();
-      const spice = this.#vm.screens?.inputs;
+      const spice = await this.#vm.screens?.inputs();
       await work(spice ?? new QmpKeyboard(this.#vm.qmp), { ...options, signal });
       return spice === undefined ? "qmp" : "spice";
     });

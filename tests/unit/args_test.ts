@@ -94,6 +94,37 @@ Deno.test("parseCommandLine refuses flags with values, options without, and wron
   assertEquals(refusal("ps", "--", "x").message, 'Cannot use "--" with ps: it passes nothing on');
 });
 
+Deno.test("parseCommandLine takes words that begin with a dash behind -- where words are typed", () => {
+  const typed = parseCommandLine(["type", "vm", "--", "-x --y"]);
+  assertEquals([typed.words, typed.passthrough], [["vm", "-x --y"], []]);
+  assertEquals(parseCommandLine(["keys", "vm", "-", "ctrl-c", "a"]).words, [
+    "vm",
+    "-",
+    "ctrl-c",
+    "a",
+  ]);
+  assertEquals(parseCommandLine(["--json", "send", "--", "vm", "-x"]).words, ["vm", "-x"]);
+  assertEquals(
+    refusal("keys", "vm").message,
+    "Cannot run keys: a word is missing, expected utmost keys VM KEY…",
+  );
+  assertEquals(
+    refusal("type", "vm", "a", "b").message,
+    'Cannot run type: "b" is one word too many, expected utmost type VM TEXT',
+  );
+});
+
+Deno.test("parseCommandLine tells the screenshot of view and the step of run apart", () => {
+  const parsed = parseCommandLine(["--duration", "5s", "view", "vm", "--screenshot", "a.png"]);
+  assertEquals([parsed.command, parsed.words, parsed.steps], ["view", ["vm"], []]);
+  assertEquals(lastValue(parsed, "screenshot"), "a.png");
+  assertEquals(lastValue(parsed, "duration"), "5s");
+  const saved = parseCommandLine(["screenshot", "vm", "a.png", "--cursor", "--display=1"]);
+  assertEquals([saved.words, saved.flags.has("cursor")], [["vm", "a.png"], true]);
+  assertEquals(refusal("view", "vm", "--passwd", "x").hint, "utmost help view lists its flags.");
+  assertEquals(refusal("vew").hint, "Did you mean view?");
+});
+
 Deno.test("parseCommandLine answers --help, -h and --version without words", () => {
   assertEquals(parseCommandLine([]).command, "help");
   assertEquals(parseCommandLine(["-h"]).command, "help");

@@ -9,6 +9,7 @@ const KINDS: [name: string, kinds: string[]][] = [
   ["vga-glz", ["glz_rgb", "lz_rgb"]], // the whole screen that is pushed at first is never GLZ
   ["vga-zlib-glz", ["glz_rgb", "lz_rgb", "zlib_glz_rgb"]],
   ["vga-lz4", ["lz4"]],
+  ["vga-quic", ["quic"]],
 ];
 
 for (const [name, kinds] of KINDS) {

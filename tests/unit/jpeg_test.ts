@@ -170,6 +170,17 @@ Deno.test("decodeJpeg refuses sizes that its data cannot fill, or that take too 
   assertThrows(() => decodeJpeg(data, { width: 0, height: 1 }), ImageError);
 });
 
+Deno.test("decodeJpeg takes the standard Huffman tables where an image brings none", () => {
+  const whole = read("gradient-120x90.jpg");
+  let bare = whole;
+  for (let at; (at = bare.findIndex((byte, i) => byte === 0xff && bare[i + 1] === 0xc4)) > 0;) {
+    const length = bare[at + 2]! << 8 | bare[at + 3]!;
+    bare = Uint8Array.of(...bare.subarray(0, at), ...bare.subarray(at + 2 + length));
+  }
+  assertEquals(whole.length - bare.length, 432);
+  assertEquals(decodeJpeg(bare, GRADIENT), decodeJpeg(whole, GRADIENT));
+});
+
 Deno.test("decodeJpeg ignores what follows an image", () => {
   const data = read("gradient-120x90.jpg");
   const longer = Uint8Array.of(...data, 0xff, SCAN, 0);

@@ -8,6 +8,7 @@ import {
   parsePattern,
   parseSendText,
   parseShare,
+  parseTypedText,
   parseWords,
 } from "../../lib/cli/values.ts";
 import { EscapeFilter } from "../../lib/cli/terminal.ts";
@@ -40,6 +41,13 @@ Deno.test("parseSendText replaces its escapes and keeps the rest, in UTF-8", () 
   for (const text of ["\\q", "\\x1", "\\xzz", "end\\"]) {
     assertThrows(() => parseSendText(text), UsageError, "is no escape");
   }
+});
+
+Deno.test("parseTypedText has the escapes of send, and is a text", () => {
+  assertEquals(parseTypedText("a\\n\\r\\t\\\\\\x1b"), "a\n\r\t\\\x1b");
+  assertEquals(parseTypedText("ü\\xc3\\xbc"), "üü");
+  assertThrows(() => parseTypedText("\\q"), UsageError, 'Cannot type "\\q": "\\q" is no escape');
+  assertThrows(() => parseTypedText("\\xff"), UsageError, "its bytes are no text");
 });
 
 Deno.test("parsePattern lets ^ and $ match at lines, and says what is wrong with a pattern", () => {

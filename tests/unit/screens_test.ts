@@ -1,0 +1,162 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { pause } from "../../lib/base/deadline.ts";
+import { UsageError } from "../../lib/base/errors.ts";
+import type { ChannelEnd, PacedLink } from "../../lib/spice/channel.ts";
+import type { SpiceCloseReason, SpiceSession } from "../../lib/spice/session.ts";
+import { type DisplayReport, Screens, type ScreensOptions } from "../../lib/vm/screens.ts";
+
+/** A display that is drawn on by hand. */
+function makeDisplay(options: ScreensOptions = {}, id = 0) {
+  const screens = new Screens(options);
+  const ended = Promise.withResolvers<ChannelEnd>();
+  let isPaused = false;
+  const link: PacedLink = {
+    name: id === 0 ? "display" : `display-${id}`,
+    id,
+    caps: { commonCaps: new Uint32Array(), channelCaps: new Uint32Array() },
+    send() {},
+    drained: () => Promise.resolve(),
+    pause: () => isPaused = true,
+    resume: () => isPaused = false,
+    close() {},
+    closed: ended.promise,
+  };
+  const handlers = screens.onDisplay(link);
+  const setMode = async (width: number, height: number) => {
+    handlers.surface_destroy?.({ surfaceId: 0 });
+    handlers.surface_create?.({ surfaceId: 0, width, height, format: 32, flags: 1 });
+    handlers.mark?.({});
+    await undefined;
+  };
+  const fill = async (color: number) => {
+    handlers.draw_fill?.({
+      base: { surfaceId: 0, box: { top: 0, left: 0, bottom: 1, right: 1 }, clip: undefined },
+      brush: { kind: "solid", color },
+      rop: 8,
+      mask: { flags: 0, pos: { x: 0, y: 0 }, image: undefined },
+    });
+    await undefined;
+  };
+  return { screens, setMode, fill, ended, isPaused: () => isPaused };
+}
+
+/** A session in which nothing happens but its end. */
+function makeSession(counts = { messages: 0, bytes: 0 }) {
+  const closed = Promise.withResolvers<SpiceCloseReason>();
+  const session = {
+    stats: new Map([["display", { ...counts, acks: 0, malformed: 0, unknown: new Map() }]]),
+    offered: [],
+    closed: closed.promise,
+  } as unknown as SpiceSession;
+  return { session, close: closed.resolve };
+}
+
+Deno.test("Screens tells every mode set, and reports displays as they are", async () => {
+  const modes: string[] = [];
+  const { screens, setMode, fill } = makeDisplay({
+    onMode: ({ id, kind, width, height }) => modes.push(`${id} ${kind} ${width}×${height}`),
+  });
+  using _owned = screens;
+  assertEquals(screens.displays().map(({ width, height }) => [width, height]), [[0, 0]]);
+  await setMode(64, 48);
+  await fill(0x123456);
+  await setMode(80, 60);
+  assertEquals(modes, ["0 surface 64×48", "0 surface 80×60"]);
+  const { session } = makeSession({ messages: 7, bytes: 700 });
+  screens.attached(session);
+  const [report] = screens.displays();
+  assertEquals([report?.width, report?.height, report?.surface], [80, 60, {
+    messages: 7,
+    bytes: 700,
+  }]);
+  assert(report!.frames >= 1);
+});
+
+Deno.test("Screens lends the pixels, and captures them once what is on its way has come", async () => {
+  const { screens, setMode, fill } = makeDisplay();
+  using _owned = screens;
+  const capturing = screens.capture(0, { timeoutMs: 1_000 });
+  await setMode(2, 2);
+  setTimeout(() => fill(0xabcdef), 10);
+  const [picture] = await capturing;
+  assertEquals([picture?.width, picture?.height], [2, 2]);
+  assertEquals(picture!.pixels[0]! & 0xffffff, 0xabcdef);
+  assertStrictEquals(screens.pixels(0)!.pixels, picture!.pixels);
+  const [drawn] = await screens.capture(0, { timeoutMs: 1_000, cursor: true });
+  assertEquals(drawn!.pixels[0]! & 0xffffff, 0xabcdef, "no pointer has come");
+});
+
+Deno.test("Screens says why there is no picture", async () => {
+  const { screens, ended } = makeDisplay();
+  using _owned = screens;
+  assertEquals(await screens.capture(0, { timeoutMs: 10 }), [
+    undefined,
+    "nothing has come of display 0 within 10 ms",
+  ]);
+  await assertRejects(
+    () => screens.capture(3, { timeoutMs: 10 }),
+    UsageError,
+    "Cannot find display 3: there is none, expected one of 0",
+  );
+  ended.resolve({ by: "error", text: "a message was too large" });
+  await ended.promise;
+  assertEquals(await screens.capture(0, { timeoutMs: 10 }), [
+    undefined,
+    "display 0 is lost: a message was too large",
+  ]);
+  using none = new Screens();
+  assertEquals(await none.capture(0, { timeoutMs: 10 }), [undefined, "the server has no display"]);
+});
+
+Deno.test("Screens tells a session that is lost while its server lives, not one that ends", async () => {
+  for (
+    const [end, isLost] of [
+      [{ by: "server", text: "it closed", isServerAlive: true }, true],
+      [{ by: "error", text: "it sent rubbish", isServerAlive: false }, true],
+      [{ by: "server", text: "it ended", isServerAlive: false }, false],
+    ] as const
+  ) {
+    const { screens, setMode } = makeDisplay();
+    using _owned = screens;
+    const { session, close } = makeSession();
+    screens.attached(session);
+    await setMode(2, 2);
+    close(end);
+    const lost = await Promise.race([screens.lost, pause(5).then(() => undefined)]);
+    assertEquals(lost, isLost ? end.text : undefined);
+    assertEquals(await screens.capture(0, { timeoutMs: 10 }), [
+      undefined,
+      `SPICE is lost: ${end.text}`,
+    ], "an old picture is not shown for a new one");
+  }
+});
+
+Deno.test("Screens tells followers of frames at a screen's pace, and nobody else", async () => {
+  const { screens, setMode, fill } = makeDisplay();
+  using _owned = screens;
+  await setMode(2, 2);
+  const seen: DisplayReport[] = [];
+  {
+    using _following = screens.follow((display) => seen.push(display));
+    const start = performance.now();
+    for (let color = 0; color < 200; color++) await fill(color);
+    const ms = performance.now() - start;
+    await pause(40);
+    assert(seen.length >= 1 && seen.length <= 2 + ms / 16, `${seen.length} notices`);
+  }
+  const before = seen.length;
+  await fill(1);
+  await pause(40);
+  assertEquals(seen.length, before);
+});
+
+Deno.test("Screens that are held draw nothing before they are let go", () => {
+  const held = makeDisplay({ isHeld: true });
+  using _owned = held.screens;
+  assertEquals(held.isPaused(), true);
+  held.screens.complete();
+  assertEquals(held.isPaused(), false);
+  const free = makeDisplay();
+  using _free = free.screens;
+  assertEquals(free.isPaused(), false);
+});

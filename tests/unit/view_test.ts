@@ -1,0 +1,59 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../../lib/base/errors.ts";
+import { parseCommandLine } from "../../lib/cli/args.ts";
+import { viewSettingsOf } from "../../lib/cli/commands/view.ts";
+import { since } from "../../lib/cli/view_source.ts";
+import type { DisplayReport } from "../../lib/vm/screens.ts";
+
+const settings = (...args: string[]) => viewSettingsOf(parseCommandLine(["view", ...args]));
+
+Deno.test("viewSettingsOf checks every option before anything is done", () => {
+  assertEquals(
+    settings("hello", "--headless", "--duration", "1.5s", "--stats", "-", "--screenshot", "/a.png"),
+    {
+      target: { vm: "hello" },
+      json: false,
+      durationMs: 1500,
+      screenshot: "/a.png",
+      stats: "-",
+    },
+  );
+  assertEquals(settings("spice://h:1", "--headless", "--json", "--password-file", "secret"), {
+    target: { spice: { host: "h", port: 1 } },
+    json: true,
+    passwordFile: "secret",
+  });
+  assertThrows(() => settings("vm", "--headless", "--duration", "5"), UsageError, "--duration");
+  assertThrows(() => settings("spice://h", "--headless"), UsageError, "no host and port");
+});
+
+Deno.test("viewSettingsOf refuses a window, and a password for a VM of ours", () => {
+  const error = assertThrows(() => settings("hello"), UsageError, "has none yet");
+  assertEquals(error.hint?.includes("--headless"), true);
+  assertThrows(
+    () => settings("hello", "--headless", "--password-file", "secret"),
+    UsageError,
+    "Cannot use --password-file with a VM",
+  );
+});
+
+Deno.test("since counts what came in between, and keeps the later size", () => {
+  const report = (width: number, count: number): DisplayReport => ({
+    id: 1,
+    kind: "surface",
+    width,
+    height: 10,
+    frames: count,
+    gl: {
+      scanouts: count,
+      draws: count,
+      acks: count,
+      ackMicros: { p50: 0, p99: 0 },
+      cpuBytes: count,
+    },
+    surface: { messages: count, bytes: 10 * count },
+  });
+  assertEquals(since(report(640, 3), report(800, 10)), {
+    ...report(800, 7),
+  });
+});
