@@ -156,6 +156,14 @@ export const COMPONENTS: readonly Component[] = [
       packages: [["libspice-client-glib-2.0-dev"]],
     },
   },
+  {
+    what: "the SPICE guest agent and an X server without a screen, for tests of clipboards",
+    level: "all",
+    linux: {
+      present: ["spice-vdagent", "/usr/sbin/spice-vdagentd", "Xvfb", "xclip", "xrandr"],
+      packages: [["spice-vdagent"], ["xvfb"], ["xclip"], ["x11-xserver-utils"]],
+    },
+  },
   netboot("amd64"),
   netboot("arm64"),
 ];

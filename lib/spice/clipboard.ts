@@ -123,6 +123,7 @@ export class GuestClipboard {
    * Asks the guest for what its clipboard holds, as the guest has it. One request is under way at a
    * time; others wait for their turn.
    *
+   * @returns At least one byte.
    * @throws {SpiceAgentError} when there is no agent, when the guest does not have or give it, and
    * when it has more than 16 MiB.
    * @throws {DeadlineError} when `timeoutMs` passes first.
@@ -350,11 +351,16 @@ export class GuestClipboard {
   #onContents({ selection, format, data }: AgentValues["clipboard"]): void {
     const pending = this.#pending;
     if (!pending || pending.selection !== selection) return;
-    if (format === pending.format) pending.contents.resolve(data);
-    else if (format === CLIPBOARD_NONE) {
-      pending.contents.reject(
-        new SpiceAgentError("Cannot read the guest's clipboard: the guest does not give it"),
-      );
-    }
+    if (format !== pending.format && format !== CLIPBOARD_NONE) return;
+    if (format !== CLIPBOARD_NONE && data.length > 0) return pending.contents.resolve(data);
+    pending.contents.reject(
+      new SpiceAgentError(
+        "Cannot read the guest's clipboard: " +
+          (format === CLIPBOARD_NONE
+            ? "the guest does not give it"
+            // What spice-vdagentd 0.22.1 sends in place of what is beyond our limit.
+            : `it is empty, or has more than ${MAX_CLIPBOARD_BYTES} bytes`),
+      ),
+    );
   }
 }

@@ -16,8 +16,10 @@ export interface SpicePeerOptions {
   transport?: "unix" | "tcp";
   /** The ticket that clients need; none when left out. */
   password?: string;
-  /** QXL devices, 1 or 2. */
+  /** QXL devices, 0 to 2. */
   displays?: number;
+  /** Is told each event as it comes, without the word "event". */
+  onEvent?: (event: string) => void;
   /** The build with the sanitizers: three times slower. */
   checked?: boolean;
 }
@@ -62,6 +64,7 @@ export class SpicePeer implements AsyncDisposable {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
   readonly #stderr: Promise<string>;
   readonly #reading: Promise<void>;
+  readonly #onEvent: ((event: string) => void) | undefined;
   #replies: PromiseWithResolvers<string>[] = [];
   #events: string[] = [];
   #waiters: (() => void)[] = [];
@@ -73,8 +76,10 @@ export class SpicePeer implements AsyncDisposable {
     folder: string,
     target: SpiceTarget,
     lines: AsyncIterator<string>,
+    onEvent: ((event: string) => void) | undefined,
   ) {
     this.#child = child;
+    this.#onEvent = onEvent;
     this.#folder = folder;
     this.target = target;
     this.#stdin = child.stdin.getWriter();
@@ -115,7 +120,7 @@ export class SpicePeer implements AsyncDisposable {
     }
     const port = Number(ready.split(" ")[1]);
     const target = transport === "unix" ? { path } : { host: "127.0.0.1", port };
-    return new SpicePeer(child, folder, target, lines);
+    return new SpicePeer(child, folder, target, lines, options.onEvent);
   }
 
   get pid(): number {
@@ -136,7 +141,9 @@ export class SpicePeer implements AsyncDisposable {
     for (let next; !(next = await lines.next()).done;) {
       const line = next.value;
       if (line.startsWith("event ")) {
-        this.#events.push(line.slice("event ".length));
+        const event = line.slice("event ".length);
+        this.#events.push(event);
+        this.#onEvent?.(event);
         for (const wake of this.#waiters.splice(0)) wake();
       } else {
         this.#replies.shift()?.resolve(line);

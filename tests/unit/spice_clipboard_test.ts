@@ -85,6 +85,11 @@ Deno.test("a refusal, a wrong answer and silence end a read", async () => {
   await rig.guest.send(4, le([4, 0], [4, 0]));
   await assertRejects(() => refused, SpiceAgentError, "the guest does not give it");
 
+  const nothing = clipboard.readText();
+  await rig.guest.receive();
+  await rig.guest.send(4, le([4, 0], [4, 1]));
+  await assertRejects(() => nothing, SpiceAgentError, "it is empty, or has more than 16777216");
+
   await assertRejects(
     () => clipboard.readText({ timeoutMs: 20 }),
     DeadlineError,

@@ -507,6 +507,7 @@ static const char *run_line(char *line) {
   for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++) {
     if (strlen(COMMANDS[i].name) != length || strncmp(line, COMMANDS[i].name, length) != 0) continue;
     if (COMMANDS[i].is_device) return device_command(line);
+    if (!current) return "there is no display";
     return COMMANDS[i].run(line + length + (line[length] == ' '));
   }
   return "no such command";
@@ -560,7 +561,7 @@ static struct options parse_options(int argc, char **argv) {
     if (value) i++;
   }
   if (tcp == (options.unix_path != NULL)) usage();
-  if (options.displays < 1 || options.displays > MAX_DISPLAYS) usage();
+  if (options.displays < 0 || options.displays > MAX_DISPLAYS) usage();
   return options;
 }
 
