@@ -68,8 +68,10 @@ function copyRect(
       surface.bytes.set(data.subarray(from, from + rows * step), to * 4);
     } else copyLongRows(surface, to, data, from, step, columns, rows);
   } else if ((data.byteOffset + from) % 4 === 0 && step % 4 === 0) {
-    const words = new Uint32Array(data.buffer, data.byteOffset & ~3);
-    copyAligned(surface, to, words, (from + data.byteOffset % 4) / 4, step / 4, columns, rows);
+    const phase = data.byteOffset % 4;
+    const length = Math.floor((phase + data.length) / 4); // nothing behind the data is looked at
+    const words = new Uint32Array(data.buffer, data.byteOffset - phase, length);
+    copyAligned(surface, to, words, (phase + from) / 4, step / 4, columns, rows);
   } else if (step === columns * 4) {
     copyUnaligned(surface, to, data, from, columns, rows);
   } else {

@@ -39,11 +39,12 @@ Deno.test("GuestDisplay draws copies, fills and moves", () => {
   assertEquals(drawn.display.stats.draws, 3);
 });
 
-Deno.test("GuestDisplay copies a part of a wider bitmap, bottom row first, unaligned", () => {
-  for (const start of [0, 1, 2, 3]) {
+Deno.test("GuestDisplay copies a part of a wider bitmap, bottom row first, wherever it lies", () => {
+  for (const [start, end] of [[0, 0], [1, 0], [2, 1], [3, 5], [4, 3], [7, 2], [8, 1]] as const) {
     for (const width of [3, 200]) {
       const words = Uint32Array.from({ length: (width + 2) * 2 }, (_, i) => i);
-      const bytes = new Uint8Array(words.byteLength + start);
+      const memory = new Uint8Array(start + words.byteLength + end);
+      const bytes = memory.subarray(0, start + words.byteLength);
       bytes.set(new Uint8Array(words.buffer), start);
       const drawn = display(width, 2);
       drawn.send.draw_copy({
