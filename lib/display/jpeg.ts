@@ -13,9 +13,7 @@ import { STANDARD_HUFFMAN_TABLES } from "./jpeg_tables.ts";
 import { decodeLzAlpha } from "./lz.ts";
 import { countPixels, type Picture, type PictureSize } from "./picture.ts";
 
-/**
- * Codes of markers, which stand behind a byte of 0xff. Source: ITU-T T.81, table B.1.
- */
+/** Codes of markers, which stand behind a byte of 0xff. Source: ITU-T T.81, table B.1. */
 const MARKER = {
   baselineFrame: 0xc0,
   extendedFrame: 0xc1,
@@ -36,14 +34,14 @@ const MARKER = {
 const SOI_BYTES = 2;
 
 /**
- * Bytes before the picture's data: tables and the like, 600 or so from a server. Decoding tables takes memory, so
- * they must be few.
+ * Bytes before the picture's data: tables and the like, some 600 from a server. Tables take memory
+ * once decoded, so they must be few.
  */
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * Bytes for each pixel that the decoder may take while it works: three components of full size as coefficients
- * (4 bytes each) and as samples (1 byte), then as colours, twice.
+ * Bytes for each pixel that the decoder may take while it works: three components of full size as
+ * coefficients (4 bytes each) and as samples (1 byte), then as colours, twice.
  */
 const WORKING_BYTES_PER_PIXEL = 24;
 
@@ -64,7 +62,7 @@ const WORKING_BYTES = 4 * 1024 * 1024;
  *
  * @param data The image as it came, borrowed; what follows its end is ignored.
  * @param size What is known of the image already, in pixels.
- * @throws {ImageError} when the data is no JPEG image as servers make it, of another size, or broken.
+ * @throws {ImageError} unless the data is a sound image as servers make it, of that size.
  */
 export function decodeJpeg(data: Uint8Array, size: PictureSize): Picture {
   const count = countPixels(size, "a JPEG image");

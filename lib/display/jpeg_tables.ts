@@ -2,7 +2,7 @@
 
 /** A table as a DHT segment has it. */
 interface HuffmanTable {
-  /** 0 for means (DC) or 1 for the rest (AC) in the high half, the table's number in the low one. */
+  /** High half: 0 for means (DC), 1 for the rest (AC). Low half: the table's number. */
   id: number;
   /** How many codes there are of each length from 1 to 16 bits, two digits each. */
   counts: string;

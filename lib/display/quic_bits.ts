@@ -1,7 +1,7 @@
 /** The bit stream of a QUIC image. */
 import { ImageError } from "./errors.ts";
 
-/** Words of zeros behind the stream: more than one pixel's codewords, and a window, can reach over its end. */
+/** Words of zeros behind the stream: the codewords of a pixel and a window can reach over its end. */
 const SPARE_WORDS = 8;
 
 /**
@@ -15,7 +15,7 @@ export class QuicBits {
   readonly #endBit: number;
   #bit: number;
 
-  /** @param data The stream, which is copied; bytes behind its last whole word are no part of it. */
+  /** @param data The stream, which is copied; bytes behind its last whole word are ignored. */
   constructor(data: Uint8Array) {
     const count = data.byteLength >>> 2;
     this.#words = new Uint32Array(count + SPARE_WORDS);

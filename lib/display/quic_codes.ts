@@ -10,7 +10,7 @@
 /** The longest codeword is this many bits long. */
 export const LONGEST_CODEWORD = 26;
 
-/** One family of codes: all that depends on the bits of a component. Indexed by code, 0 the shortest. */
+/** All that depends on the bits of a component. Indexed by code, from that for the least errors. */
 export interface CodeFamily {
   /** How many codes there are: one for each bit of a component. */
   readonly codes: number;

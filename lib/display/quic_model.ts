@@ -159,7 +159,7 @@ const RUN_BITS = [
 export class RunLengths {
   #state = 0;
 
-  /** Returns the length of the next run, in pixels, or a number above `most` when it is longer than that. */
+  /** Returns the length of the next run, in pixels; if it is above `most`, just some such number. */
   read(bits: QuicBits, most: number): number {
     let length = 0;
     while (bits.window() < 0) {

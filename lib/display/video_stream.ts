@@ -29,7 +29,7 @@ const TOP_DOWN = 1;
 /** A frame to be painted. */
 export interface StreamFrame {
   surfaceId: number;
-  /** Where it goes; it is scaled where its size differs, to the nearest pixels as spice-gtk does. */
+  /** Where it goes; scaled if its size differs, by the nearest pixel as spice-gtk does. */
   box: Rect;
   /** Where it may paint. */
   clip: Clip;

@@ -160,7 +160,7 @@ for (const [name, data, words] of BROKEN) {
   });
 }
 
-Deno.test("decodeJpeg refuses sizes that its data cannot fill, or that take too much memory", () => {
+Deno.test("decodeJpeg refuses sizes that its data cannot fill, or that are too large", () => {
   const data = changed((data) => {
     data.set([0x20, 0, 0x20, 0], markerAt(data, FRAME) + 5);
   });

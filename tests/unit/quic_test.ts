@@ -40,7 +40,7 @@ for (const { file, width, height, hasAlpha, sha256 } of IMAGES) {
   });
 }
 
-Deno.test("decodeQuic refuses another size, type, version or magic number before it allocates", () => {
+Deno.test("decodeQuic refuses another size, type, version or magic number", () => {
   const { data, width, height } = recorded("blocks-rgb32-127x61.quic");
   for (const size of [{ width: width + 1, height }, { width, height: height - 1 }]) {
     assertThrows(() => decodeQuic(data, size), ImageError, "expected");
