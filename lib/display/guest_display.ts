@@ -28,6 +28,7 @@ import { PIXEL_FORMATS, XRGB } from "./pixel_formats.ts";
 import { INVERT, type RasterOp, rasterOp } from "./raster_ops.ts";
 import { intersection, isEmpty, isRect, Region } from "./region.ts";
 import { wholeOf } from "./source_pixels.ts";
+import { drawStroke } from "./stroke.ts";
 import {
   type AllocatePixels,
   isAllowedSize,
@@ -35,6 +36,7 @@ import {
   MAX_SURFACES,
   Surface,
 } from "./surface.ts";
+import { drawText } from "./text.ts";
 import { VideoStreams } from "./video_stream.ts";
 
 /** A screen of the guest: which part of which surface it shows. */
@@ -197,9 +199,14 @@ export class GuestDisplay {
       draw_alpha_blend: (draw) =>
         this.#draw(draw.base, draw, (target) => drawAlphaBlend(target, images, draw)),
 
-      draw_stroke: ({ base, brush }) => this.#refuse(base, { brush }, "a line (DRAW_STROKE)"),
-      draw_text: ({ base, foreBrush, backBrush }) =>
-        this.#refuse(base, { brush: foreBrush, backBrush }, "a text (DRAW_TEXT)"),
+      draw_stroke: (draw) =>
+        this.#draw(draw.base, draw, (target) => drawStroke(target, images, draw)),
+      draw_text: (draw) =>
+        this.#draw(
+          draw.base,
+          { brush: draw.foreBrush, backBrush: draw.backBrush },
+          (target) => drawText(target, images, draw),
+        ),
       draw_composite: ({ base, composite }) =>
         this.#refuse(base, { src: composite.src }, "a composition (DRAW_COMPOSITE)"),
     };
