@@ -71,7 +71,8 @@ static int32_t below(uint64_t *state, int32_t limit) {
   return limit > 0 ? (int32_t)(next_random(state) % (uint64_t)limit) : 0;
 }
 
-/* Lines and curves in and about the box, by the draw's seed. */
+/* Lines and curves in and about the box, by the draw's seed. Curves go to the right only:
+ * the server halves one that comes back to where it was until its stack is full. */
 static QXLPHYSICAL path_address(struct build *build, const struct draw *draw) {
   uint64_t state = draw->seed;
   uint32_t segments = 1 + (uint32_t)below(&state, 3);
@@ -80,13 +81,16 @@ static QXLPHYSICAL path_address(struct build *build, const struct draw *draw) {
   uint8_t *at = path->chunk.data;
   for (uint32_t i = 0; i < segments; i++) {
     QXLPathSeg *segment = (QXLPathSeg *)(void *)at;
-    bool curve = below(&state, 4) == 0;
+    bool curve = draw->box.w >= 64 && below(&state, 4) == 0;
     segment->flags = QXL_PATH_BEGIN | QXL_PATH_END | (curve ? QXL_PATH_BEZIER : 0) |
                      (below(&state, 3) == 0 ? QXL_PATH_CLOSE : 0);
     segment->count = curve ? 4 + 3 * (uint32_t)below(&state, 3) : 2 + (uint32_t)below(&state, 6);
     /* A curve's first point starts it; the rest come in threes. */
+    int32_t step = 16 * draw->box.w / (int32_t)segment->count;
     for (uint32_t n = 0; n < segment->count; n++) {
-      segment->points[n].x = 16 * draw->box.x + below(&state, 16 * draw->box.w + 1);
+      int32_t x = curve ? (int32_t)n * step + below(&state, step / 2)
+                        : below(&state, 16 * draw->box.w + 1);
+      segment->points[n].x = 16 * draw->box.x + x;
       segment->points[n].y = 16 * draw->box.y + below(&state, 16 * draw->box.h + 1);
     }
     at = (uint8_t *)&segment->points[segment->count];
