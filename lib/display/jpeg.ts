@@ -40,16 +40,16 @@ const SOI_BYTES = 2;
 const MAX_HEAD_BYTES = 16 * 1024;
 
 /**
- * Bytes for each pixel that the decoder may take while it works: three components of full size as
+ * Bytes that the decoder may take for each pixel by its own count: three components of full size as
  * coefficients (4 bytes each) and as samples (1 byte), then as colours, twice.
  */
 const WORKING_BYTES_PER_PIXEL = 24;
 
 /**
- * The most pixels of a JPEG image: 8K. The decoder takes several times what the picture does while it
- * works, so that less of it is allowed than of others.
+ * The most pixels of a JPEG image: 5K. The decoder holds every block as an object of its own, so that
+ * each pixel takes up to 35 bytes while it works: half a gigabyte then, and a second.
  */
-const MAX_JPEG_PIXELS = 32 * 1024 * 1024;
+const MAX_JPEG_PIXELS = 5120 * 2880;
 
 /** Every block of 8 by 8 samples takes two bits at least: its mean, and that there is no more. */
 const PIXELS_PER_BYTE = 4 * 64;
