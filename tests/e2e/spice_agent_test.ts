@@ -3,7 +3,7 @@
  * desktop. Only the virtual machine between the server and the daemon is missing.
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { retry } from "../../lib/base/deadline.ts";
+import { pause, retry } from "../../lib/base/deadline.ts";
 import { type AgentEvent, SpiceAgent } from "../../lib/spice/agent.ts";
 import type { ClipboardFormat, ClipboardSelection } from "../../lib/spice/clipboard.ts";
 import { SpiceAgentError } from "../../lib/spice/errors.ts";
@@ -169,5 +169,76 @@ Deno.test({
       desktop.startAgent();
       await agent.connected();
     }
+  },
+});
+
+Deno.test({
+  name: "e2e: agent: it goes in the middle of a transfer, and the read fails at once",
+  ignore,
+  async fn() {
+    await using rig = await Rig.start(0);
+    const { desktop, agent } = rig;
+    await desktop.copy("x".repeat(15 * 1024 * 1024));
+    await rig.held("text");
+    const reading = agent.clipboard.readText({ timeoutMs: 60_000 });
+    const failed = assertRejects(() => reading, SpiceAgentError, "the agent has gone");
+    await desktop.stopAgent();
+    await failed;
+    desktop.startAgent();
+    await agent.connected();
+    await desktop.copy("after");
+    await rig.held("text");
+    assertEquals(await agent.clipboard.readText(), "after");
+  },
+});
+
+Deno.test({
+  name: "e2e: agent: when both sides copy at once they agree who holds the clipboard",
+  ignore,
+  async fn() {
+    await using rig = await Rig.start(0);
+    const { desktop, agent } = rig;
+    const wins = { guest: 0, ours: 0 };
+    for (let round = 0; round < 12; round++) {
+      const copy = () => desktop.copy(`guest ${round}`); // takes effect some milliseconds later
+      const offer = () => agent.clipboard.offer({ text: `ours ${round}` });
+      const [first, second] = round % 2 === 0 ? [copy, offer] : [offer, copy];
+      await first();
+      await pause(3 * round);
+      await second();
+      await pause(100);
+      let isGuests = false;
+      await retry("agreement", async () => {
+        isGuests = agent.clipboard.formats().includes("text");
+        const text = isGuests ? `guest ${round}` : `ours ${round}`;
+        assertEquals(new TextDecoder().decode(await desktop.paste()), text);
+        if (isGuests) assertEquals(await agent.clipboard.readText(), text);
+      }, SETTLE);
+      wins[isGuests ? "guest" : "ours"]++;
+    }
+    console.log(`the guest won ${wins.guest} times, we ${wins.ours} times`);
+  },
+});
+
+Deno.test({
+  name: "e2e: agent: a new session finds the agent that is there",
+  ignore,
+  async fn() {
+    await using rig = await Rig.start(0);
+    for (let round = 0; round < 3; round++) await rig.agent.clipboard.offer({ text: "old" });
+    await rig.pasted(utf8("old"));
+    await rig.session[Symbol.asyncDispose]();
+
+    const agent = new SpiceAgent();
+    await using _session = await SpiceSession.connect(rig.desktop.peer.target, {
+      onMain: (link) => agent.handlers(link),
+    });
+    await agent.connected();
+    await agent.clipboard.offer({ text: "new" });
+    await rig.pasted(utf8("new"));
+    await rig.desktop.copy("guest's");
+    await retry("text in the guest", async () => {
+      assertEquals(await agent.clipboard.readText(), "guest's");
+    }, SETTLE);
   },
 });

@@ -15,10 +15,7 @@ export function agentMessage(
   lie: { protocol?: number; size?: number } = {},
 ): Uint8Array {
   const head = le([4, lie.protocol ?? 1], [4, type], [8, 0], [4, lie.size ?? body.length]);
-  const bytes = new Uint8Array(head.length + body.length);
-  bytes.set(head);
-  bytes.set(body, head.length);
-  return bytes;
+  return join(head, body);
 }
 
 /** The agent's end of one main channel. */
@@ -86,12 +83,7 @@ export class FakeAgent {
       parts.push(piece);
       length += piece.length;
     }
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
+    const whole = join(...parts);
     const view = new DataView(whole.buffer);
     if (view.getUint32(0, true) !== 1) throw new Error("The client's message has no head");
     return { type: view.getUint32(4, true), body: whole.subarray(20) };

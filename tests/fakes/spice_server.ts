@@ -23,7 +23,13 @@ export function le(...fields: [bytes: 1 | 2 | 4 | 8, value: number | bigint][]):
 
 /** Returns blocks of bytes as one. */
 export function join(...parts: Uint8Array[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...part]));
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** Returns a message with a mini header. */
