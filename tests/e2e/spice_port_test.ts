@@ -1,10 +1,11 @@
 /** SPICE ports of the installed QEMU: a serial line, a QMP monitor, WebDAV and USB redirection. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { fromFileUrl } from "@std/path";
-import { retry, withDeadline } from "../../lib/base/deadline.ts";
+import { pause, retry, withDeadline } from "../../lib/base/deadline.ts";
 import { SpiceConnectError, SpicePortError } from "../../lib/spice/errors.ts";
-import { openPort, SpicePort } from "../../lib/spice/port.ts";
+import { openPort, type PortEvent, SpicePort } from "../../lib/spice/port.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";
+import { SpicePeer } from "./spice_peer.ts";
 
 const HELLO = fromFileUrl(new URL("../../examples/hello.utm/Data/hello.img", import.meta.url));
 const TERMINAL = "com.utmapp.terminal.0";
@@ -180,4 +181,37 @@ Deno.test("e2e: a second client takes the ports over, and the first one's stream
   assertEquals((await first.closed).by, "server");
   await using other = await openPort(second, MONITOR);
   await new Talk(other).until('{"QMP"');
+});
+
+Deno.test("e2e: peer: a port's guest opens and closes it, and nothing unread is lost", async () => {
+  await using peer = await SpicePeer.start({ displays: 0 });
+  await peer.addDevice("port", "com.example.other");
+  await peer.addDevice("port", "com.example.port");
+  await using session = await SpiceSession.connect(peer.target);
+  const events: PortEvent[] = [];
+  await using port = await openPort(session, "com.example.port", {
+    onEvent: (event) => events.push(event),
+  });
+  await peer.command("chardev opened com.example.port");
+  await peer.command("chardev closed com.example.port");
+  port.sendEvent("break");
+  await peer.event(/^chardev com.example.port break$/);
+
+  const BYTES = 4 * 1024 * 1024;
+  const block = crypto.getRandomValues(new Uint8Array(64 * 1024));
+  for (let sent = 0; sent < BYTES; sent += block.length) {
+    await peer.sendFromGuest("com.example.port", block);
+  }
+  await pause(100);
+  const { bytes } = session.stats.get("port-1") ?? session.stats.get("port")!;
+  assertLess(bytes, 600 * 1024); // the rest waits in the server and in its guest
+  assertEquals(events, ["opened", "closed"]);
+
+  let got = 0;
+  for await (const chunk of port.readable) {
+    for (const byte of chunk) {
+      if (byte !== block[got++ % block.length]) throw new Error(`Byte ${got - 1} is another`);
+    }
+    if (got === BYTES) break;
+  }
 });
