@@ -582,20 +582,23 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     this.#options.onWarning?.({ channel: this.#options.name, text: printable(text) });
   }
 
-  /** LIST: sub-messages inside one message, each with a header of its own. */
+  /**
+   * LIST: sub-messages inside one message, each with a header of its own, in the order of the
+   * offsets, which is not that of the bytes. The sizes in the headers are of no use: libspice-server
+   * writes those of its own structures, which are larger and reach beyond the message.
+   */
   #list(reader: ByteReader): void {
     const count = reader.u16();
     reader.expectItems(count, 4);
-    let end = reader.offset + 4 * count;
+    const end = reader.offset + 4 * count;
     for (let i = 0; i < count; i++) {
       const sub = reader.at(reader.u32(), HEADER_BYTES);
-      // One behind the other: a small list must not name a large message thousands of times.
-      if (sub.offset < end) throw new SpiceDecodeError("Cannot read a list: its parts overlap");
+      if (sub.offset < end) throw new SpiceDecodeError("Cannot read a list: it names itself");
       const type = sub.u16();
-      const body = sub.bytes(sub.u32());
+      const size = sub.u32();
       if (type === LIST_ID) throw new SpiceDecodeError("Cannot read a list: it holds a list");
-      end = sub.offset;
-      this.#dispatch(type, new ByteReader(body));
+      // All parts share what may be read of the message: naming one a thousand times is in vain.
+      this.#dispatch(type, reader.part(sub.offset, size));
     }
   }
 }

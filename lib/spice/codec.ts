@@ -68,6 +68,17 @@ export class ByteReader {
     return new ByteReader(this.#bytes, offset, this.#budget);
   }
 
+  /**
+   * Returns a reader of part of this body as of a body of its own, in which links count from
+   * `offset`: up to `maxBytes`, fewer where this body ends before.
+   *
+   * @throws {SpiceDecodeError} unless `offset` lies within the body.
+   */
+  part(offset: number, maxBytes: number): ByteReader {
+    const { offset: start } = this.at(offset);
+    return new ByteReader(this.#bytes.subarray(start, start + maxBytes), 0, this.#budget);
+  }
+
   /** Moves over `count` bytes and returns where they start. @throws {SpiceDecodeError} */
   #advance(count: number): number {
     const start = this.#offset;
