@@ -8,6 +8,7 @@ import { QmpKeyboard } from "../../lib/qmp/input.ts";
 import { SpiceInputs } from "../../lib/spice/inputs.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";
 import { LiveGuest } from "./live_guest.ts";
+import { testQemus } from "./screen_rig.ts";
 
 const IMAGE = fromFileUrl(new URL("../../examples/hello.utm/Data/hello.img", import.meta.url));
 const HELLO = [
@@ -50,10 +51,21 @@ Deno.test("e2e: inputs: hello.utm echoes what is typed through QMP to a QEMU wit
 /** Keys that share a scancode with one that QEMU takes it for. */
 const TAKEN_FOR: Readonly<Record<string, string>> = { sysrq: "print", asterisk: "kp_multiply" };
 
-Deno.test("e2e: inputs: QEMU takes the scancode of every key for its QKeyCode", async () => {
+for (const { name, binary, missing } of await testQemus()) {
+  if (missing !== undefined) console.log(`skipped: the keys of ${name}: ${missing}`);
+  Deno.test({
+    name: `e2e: inputs: ${name} takes the scancode of every key for its QKeyCode`,
+    ignore: missing !== undefined,
+    fn: () => compareKeys(binary),
+  });
+}
+
+/** Presses all keys that a QEMU knows, and reads in its trace what it has taken them for. */
+async function compareKeys(binary: string): Promise<void> {
   const trace = await Deno.makeTempFile({ prefix: "utmost-e2e-trace-" });
   try {
     await using guest = await LiveGuest.start({
+      binary,
       argv: ["-machine", "q35", "-m", "64", "-D", trace, "-trace", "enable=input_event_key_qcode"],
     });
     const known = await qkeycodes(guest);
@@ -82,7 +94,7 @@ Deno.test("e2e: inputs: QEMU takes the scancode of every key for its QKeyCode", 
   } finally {
     await Deno.remove(trace);
   }
-});
+}
 
 /** The names of keys that a QEMU knows. */
 async function qkeycodes(guest: LiveGuest): Promise<Set<string>> {
