@@ -94,7 +94,6 @@ const BLACK = 0;
 const WHITE = 0xffffffff;
 /** Replaces what is there. */
 const PUT: RasterOp = rasterOp(8, "brush,dest");
-const EMPTY_RECT: Rect = { left: 0, top: 0, right: 0, bottom: 0 };
 
 /** Handlers of the display channel's messages. */
 type DisplayHandlers = Handlers<typeof DISPLAY_MESSAGES>;
@@ -350,11 +349,10 @@ export class GuestDisplay {
     if (!surface) throw new NotDrawnError("a draw on an unknown surface");
     if (!isRect(box) || !areRects(clip)) throw new NotDrawnError("a rectangle of impossible size");
     const inside = intersection(box, wholeOf(surface));
-    if (isEmpty(inside)) return { surface, box, region: new Region(EMPTY_RECT, undefined) };
     if (mask?.image === undefined) return { surface, box, region: new Region(inside, clip) };
     const { pos, image, flags } = mask;
     expectPoint(pos.x, pos.y);
-    const bits = this.#images.mask(image, flags);
+    const bits = this.#images.mask(image, flags); // may have to be kept, whatever is drawn
     const region = new Region(inside, clip, bits, pos.x - box.left, pos.y - box.top);
     return { surface, box, region };
   }

@@ -9,7 +9,7 @@ import { NotDrawnError } from "./not_drawn.ts";
 import type { Picture } from "./picture.ts";
 import { A1, ARGB, type PixelFormat, XRGB } from "./pixel_formats.ts";
 import { intersection, isEmpty } from "./region.ts";
-import { convert, type SourcePixels, wholeOf } from "./source_pixels.ts";
+import { convert, copyPart, isCompatible, type SourcePixels, wholeOf } from "./source_pixels.ts";
 import { isAllowedSize, type Surface } from "./surface.ts";
 
 /** Bits of an image's flags. Source: spice/enums.h, SPICE_IMAGE_FLAGS. */
@@ -18,6 +18,9 @@ const IMAGE = { cacheMe: 1, highBitsSet: 2, cacheReplaceMe: 4 } as const;
 const PAL_CACHE_ME = 1;
 /** Bit of a mask's flags: the pixels whose bits are 0 are drawn. */
 const MASK_INVERS = 1;
+
+/** The most pixels of a pattern, all of which are read even for a small draw. */
+const MAX_PATTERN_PIXELS = 16 * 1024 * 1024;
 
 /** Whether more comes of an image than what is drawn of it: it is kept, or later ones refer to it. */
 function mustBeRead(image: Image): boolean {
@@ -36,7 +39,7 @@ function mustBeRead(image: Image): boolean {
 export interface Wanted {
   /** The format of the surface that is drawn on. */
   onto: PixelFormat;
-  /** Which part of the image is needed; may reach beyond it. All when left out. */
+  /** Which part of the image is needed; may reach beyond it. All when left out, as of a pattern. */
   part?: Rect;
   /** Keeps the image's own format: for blending, which needs the opacity. */
   isOriginal?: boolean;
@@ -87,8 +90,14 @@ export class ImageSource {
    */
   pixels(image: Image | undefined, wanted: Wanted): SourcePixels {
     if (!image) throw new NotDrawnError("an image that is not in its message");
+    const { onto, part, isOriginal = false } = wanted;
     const original = this.#original(image, wanted);
-    return wanted.isOriginal ? original : convert(original, wanted.onto);
+    if (!part && original.width * original.height > MAX_PATTERN_PIXELS) {
+      throw new NotDrawnError("a pattern of a size beyond the limits");
+    }
+    if (isOriginal || isCompatible(original.format, onto)) return original;
+    // Of a large picture that was kept, or a surface, a small draw converts a small part.
+    return convert(part ? copyPart(original, common(original.part, part)) : original, onto);
   }
 
   #original(image: Image, wanted: Wanted): SourcePixels {
@@ -188,8 +197,7 @@ export class ImageSource {
   #bitmap(image: Image, bitmap: Bitmap, { onto, part, isOriginal = false }: Wanted): SourcePixels {
     checkBitmap(bitmap, image);
     const whole = wholeOf(bitmap);
-    let needed = part ? intersection(part, whole) : whole;
-    if (isEmpty(needed)) needed = { left: 0, top: 0, right: 0, bottom: 0 };
+    const needed = part ? common(whole, part) : whole;
     const colors = isIndexed(bitmap) ? this.#palette(bitmap, bitmap.flags, onto) : NO_COLORS;
     return {
       width: bitmap.width,
@@ -247,6 +255,12 @@ export class ImageSource {
 }
 
 const NO_COLORS = new Uint32Array();
+
+/** Returns what two rectangles have in common; nothing at the origin if there is nothing. */
+function common(a: Rect, b: Rect): Rect {
+  const both = intersection(a, b);
+  return isEmpty(both) ? { left: 0, top: 0, right: 0, bottom: 0 } : both;
+}
 
 function fromPicture(image: Image, { width, height, pixels, hasAlpha }: Picture): SourcePixels {
   if (width !== image.width || height !== image.height || pixels.length !== width * height) {

@@ -50,7 +50,7 @@ export class Region {
   readonly #maskDy: number;
 
   /**
-   * @param box The draw's box, cut to its surface.
+   * @param box The draw's box, cut to its surface; may be empty.
    * @param clip Where it may draw; its rectangles are valid ({@linkcode isRect}).
    * @param mask Which pixels it draws; `undefined` for all.
    * @param maskDx,maskDy From a pixel of the surface to its bit in the mask.

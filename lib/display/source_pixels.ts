@@ -20,7 +20,7 @@ export function wholeOf({ width, height }: { width: number; height: number }): R
 }
 
 /** Whether the pixels of one format can be taken as those of the other, bit by bit. */
-function isCompatible(from: PixelFormat, to: PixelFormat): boolean {
+export function isCompatible(from: PixelFormat, to: PixelFormat): boolean {
   if (from === to) return true;
   return from.nearest === undefined && to.nearest === undefined; // xRGB and ARGB
 }
