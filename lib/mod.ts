@@ -6,6 +6,10 @@
  *
  * await using run = await launch("examples/hello.utm", { disposable: true });
  * await run.vm.serial?.expect(/utmost: hello/, { timeoutMs: 60_000 });
+ * await run.vm.type("help\n");
+ * await run.vm.keys(["ctrl-alt-delete"]);
+ * await run.vm.screenshot("screen.png", { cursor: true });
+ * const screen = run.vm.screens?.pixels(0); // the surface's own memory, not a copy
  * await run.vm.stop();
  * ```
  *
@@ -27,6 +31,8 @@ export { type Grant, GRANTS } from "./utm/grants.ts";
 export { EventLog, type LoggedEvent } from "./vm/events.ts";
 export type { Ending } from "./vm/ending.ts";
 export { type StopRung, VirtualMachine } from "./vm/machine.ts";
+export type { DisplayReport, ScreenPicture, Screens } from "./vm/screens.ts";
+export type { ScreenshotOptions, ScreenshotReport } from "./vm/screenshot.ts";
 export { Supervisor } from "./vm/supervisor.ts";
 export { runSteps, type Step } from "./vm/steps.ts";
 

@@ -62,7 +62,10 @@ export class VmSource implements ViewSource {
     try {
       const source = new VmSource(client, `${vm.id} (${vm.name})`, vm.id);
       await client.call("events");
-      for (const display of await client.call("frames") as DisplayReport[]) source.#see(display);
+      const displays = await client.call("frames") as DisplayReport[];
+      for (const display of displays) source.#see(display);
+      // Without SPICE nothing is told, and a picture comes when it is asked for.
+      if (displays.length === 0) source.#pictured.resolve();
       return source;
     } catch (error) {
       await client[Symbol.asyncDispose]();

@@ -2,13 +2,13 @@
  * A real QEMU whose screens are looked at twice: as SPICE brings them to us, and as QEMU's own
  * `screendump` has them. Also the QEMUs that there are to do this with.
  */
-import { pause, retry } from "../../lib/base/deadline.ts";
-import { SerialPort } from "../../lib/guest/serial.ts";
-import type { QmpClient } from "../../lib/qmp/client.ts";
-import { connectQmp } from "../../lib/qmp/connect.ts";
+import { pause } from "../../lib/base/deadline.ts";
 import { loadDecoders } from "../../lib/display/load_decoders.ts";
-import { SpiceSession, type SpiceTarget } from "../../lib/spice/session.ts";
+import type { SerialPort } from "../../lib/guest/serial.ts";
+import type { QmpClient } from "../../lib/qmp/client.ts";
+import { SpiceSession } from "../../lib/spice/session.ts";
 import { type DisplayReport, Screens } from "../../lib/vm/screens.ts";
+import { LiveGuest } from "./live_guest.ts";
 import { hasNewerQemu, NEWER_QEMU, whyNoNewerQemuHere } from "../../tools/newer_qemu.ts";
 
 /** A QEMU to test with. */
@@ -55,7 +55,7 @@ const GLZ_PIXELS = 1 << 22;
 /** Options of {@linkcode ScreenRig.start}. */
 export interface RigOptions {
   qemu: TestQemu;
-  /** Arguments of the machine: devices, kernel; `DIR` stands for the rig's folder. */
+  /** Arguments of the machine: devices, kernel. */
   args: readonly string[];
   /**
    * How images are compressed (`image-compression`): over TCP, since a server compresses nothing on
@@ -101,57 +101,41 @@ export class ScreenRig implements AsyncDisposable {
     const folder = await Deno.makeTempDir({ prefix: "utmost-screens-" });
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     const takesCompression = compression !== undefined;
-    const target: SpiceTarget = takesCompression
-      ? { host: "127.0.0.1", port: freePort() }
-      : { path: `${folder}/spice` };
-    const options = `image-compression=${compression ?? "off"},jpeg-wan-compression=never,` +
-      "streaming-video=off,playback-compression=off";
-    const child = new Deno.Command(qemu.binary, {
-      args: [
-        ...["-accel", "tcg", "-machine", "q35", "-nodefaults", "-display", "none", "-S"],
-        ...["-qmp", `unix:${folder}/qmp,server=on,wait=off`],
-        ...["-serial", `unix:${folder}/serial,server=on,wait=off`],
-        ...["-spice", `${listening(target)},disable-ticketing=on,${options}`],
-        ...args.map((arg) => arg.replaceAll("DIR", folder)),
-      ],
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    const output = child.output();
-    stack.defer(async () => {
-      try {
-        child.kill("SIGKILL");
-      } catch { /* it has ended already */ }
-      await output;
-    });
-    const died = output.then(({ stderr }) => {
-      throw new Error(`QEMU has ended: ${new TextDecoder().decode(stderr)}`);
-    });
-    died.catch(() => {});
-    const qmp = stack.use(await Promise.race([connectQmp(`${folder}/qmp`), died]));
-    const serial = stack.use(new SerialPort(await connectUnix(`${folder}/serial`)));
+    const target = takesCompression ? { host: "127.0.0.1", port: freePort() } : undefined;
+    const guest = stack.use(
+      await LiveGuest.start({
+        binary: qemu.binary,
+        spice: target === undefined,
+        argv: [
+          ...["-machine", "q35", "-S", ...args],
+          ...target === undefined ? [] : [
+            "-spice",
+            `addr=${target.host},port=${target.port},disable-ticketing=on,` +
+            `image-compression=${compression},jpeg-wan-compression=never,streaming-video=off`,
+          ],
+        ],
+      }),
+    );
+    const { qmp, serial } = guest;
     const modes: DisplayReport[] = [];
     const warnings: string[] = [];
     const screens = stack.use(
       new Screens({
-        ...(takesCompression ? { decoders: await loadDecoders() } : {}),
+        decoders: await loadDecoders(),
         onMode: (display) => modes.push(display),
         onWarning: (text) => warnings.push(text),
       }),
     );
     const session = stack.use(
-      await SpiceSession.connect(target, {
+      await SpiceSession.connect(target ?? guest.spice, {
         onDisplay: screens.onDisplay,
         takesCompression,
         caches: takesCompression ? { glzWindowSize: GLZ_PIXELS } : {},
       }),
     );
     screens.attached(session);
-    return new ScreenRig(
-      { folder, qmp, serial, screens, session, modes, warnings },
-      stack.move(),
-    );
+    screens.complete();
+    return new ScreenRig({ folder, qmp, serial, screens, session, modes, warnings }, stack.move());
   }
 
   /** Lets the guest run. */
@@ -211,23 +195,10 @@ export class ScreenRig implements AsyncDisposable {
   }
 }
 
-/** QEMU's words for where its SPICE server listens. */
-function listening(target: SpiceTarget): string {
-  if ("path" in target) return `unix=on,addr=${target.path}`;
-  return `addr=${target.host},port=${target.port}`;
-}
-
 /** Returns a TCP port that nobody listens on right now. */
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
-}
-
-async function connectUnix(path: string): Promise<Deno.Conn> {
-  return await retry(path, () => Deno.connect({ transport: "unix", path }), {
-    timeoutMs: 10_000,
-    canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
-  });
 }
 
 /** How two pictures differ, or undefined if they do not. */

@@ -94,16 +94,6 @@ sandboxTest("e2e: verbs: send and console reach the serial port", async (sandbox
   assertEquals(await sandbox.json(["ps"]), []);
 });
 
-sandboxTest("e2e: verbs: screenshot is a PNG of the screen", async (sandbox) => {
-  const id = await sandbox.boot(await sandbox.bundle());
-  const path = sandbox.path("screen.png");
-  assertEquals(await sandbox.json(["screenshot", id, path]), { id, done: "screenshot", path });
-  const bytes = await Deno.readFile(path);
-  assertEquals(bytes.slice(0, 8).toHex(), "89504e470d0a1a0a");
-  assert(bytes.length > 500, `${bytes.length} bytes`);
-  await sandbox.run(["stop", "--kill", id]);
-});
-
 sandboxTest(
   "e2e: verbs: two disposable runs side by side, told apart by their ids",
   async (sandbox) => {
