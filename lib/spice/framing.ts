@@ -14,6 +14,8 @@ export const HEADER_BYTES = 6;
 const ASSEMBLY_BYTES = 4096;
 /** A column of QEMU's, 32 pixels of a high screen, comes again and again. */
 const KEPT_ASSEMBLY_BYTES = 256 * 1024;
+/** Of larger bodies that follow each other this closely, in messages, the array is kept, too. */
+const NEXT_LARGE_WITHIN = 16;
 /** A read is worth its cost from here on. */
 const LEAST_ROOM_BYTES = 16 * 1024;
 
@@ -50,6 +52,8 @@ export class MessageSplitter {
   #wanted = 0;
   #assembly = new Uint8Array(0);
   #assembled = 0;
+  /** Messages since the last body that needed more than is kept. */
+  #sinceLarge = Infinity;
 
   /** @param memory What the collected bytes are taken from; without a bound when left out. */
   constructor(sink: MessageSink, memory?: MessageMemory) {
@@ -150,7 +154,10 @@ export class MessageSplitter {
     this.#left = -1;
     this.#assembled = 0;
     this.#sink.message(this.#type, this.#size, head);
-    if (this.#assembly.length > KEPT_ASSEMBLY_BYTES) this.#resize(0);
+    if (this.#assembly.length > KEPT_ASSEMBLY_BYTES && this.#sinceLarge > NEXT_LARGE_WITHIN) {
+      this.#resize(0);
+    }
+    this.#sinceLarge = head.length > KEPT_ASSEMBLY_BYTES ? 0 : this.#sinceLarge + 1;
   }
 
   #assemble(part: Uint8Array): void {

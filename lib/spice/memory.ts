@@ -3,7 +3,8 @@
  *
  * - Messages under way: {@linkcode MAX_SESSION_BYTES} for all channels together, and while an array
  *   grows, its old half beside it.
- * - For each channel: a read buffer of 256 KiB, at most 256 KiB kept for the next message, at most
+ * - For each channel: a read buffer of 256 KiB, at most 256 KiB kept for the next message
+ *   (more, counted above, where large ones follow each other), at most
  *   1 MiB of answers that the server does not read. At most {@linkcode MAX_DISPLAYS} displays are
  *   linked by themselves.
  * - What is remembered: each channel that was announced and each id that is not known, once; there

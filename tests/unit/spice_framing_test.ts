@@ -2,6 +2,7 @@ import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { struct, u16 } from "../../lib/spice/codec.ts";
 import { encodeMessage, type MessageSink, MessageSplitter } from "../../lib/spice/framing.ts";
+import { MessageMemory } from "../../lib/spice/memory.ts";
 import { framed, le } from "../fakes/spice_server.ts";
 
 /** Collects what a splitter delivers; wants at most `most` bytes of each body. */
@@ -127,6 +128,25 @@ function memory(): number {
   const { heapUsed, external } = Deno.memoryUsage();
   return heapUsed + external;
 }
+
+Deno.test("MessageSplitter keeps a large body's memory while large ones follow each other", () => {
+  const memory = new MessageMemory();
+  const splitter = new MessageSplitter(new Collector(), memory);
+  const send = (size: number) => {
+    const bytes = framed(304, new Uint8Array(size));
+    splitter.feed(bytes.subarray(0, 100));
+    splitter.feed(bytes.subarray(100));
+  };
+  send(1_000_000);
+  assertEquals(memory.taken, 0); // the only one, so far
+  send(1_000_000);
+  assertEquals(memory.taken, 1_000_000);
+  for (let n = 0; n < 16; n++) send(500);
+  assertEquals(memory.taken, 1_000_000);
+  send(500);
+  send(500);
+  assertLess(memory.taken, 10_000);
+});
 
 Deno.test("MessageSplitter lets a sink refuse a message by its header", () => {
   const splitter = new MessageSplitter({
