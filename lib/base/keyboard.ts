@@ -85,7 +85,7 @@ export async function pressChords(
     for (const chord of chords) {
       await hands.releaseAllBut();
       for (const key of chord) await hands.move(key, true);
-      await pause(options.holdMs ?? HOLD_MS, options.signal);
+      hands.rest(options.holdMs ?? HOLD_MS);
     }
   });
 }
@@ -107,12 +107,14 @@ async function withHands(
   }
 }
 
-/** Moves keys one at a time, and knows which are down. */
+/** Moves keys one at a time, gives the guest time for each, and knows which are down. */
 class Hands {
   readonly #keyboard: Keyboard;
   readonly #paceMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #held = new Set<Key>();
+  /** When the next key may move, on the clock of `performance.now()`. */
+  #readyAt = 0;
 
   constructor(keyboard: Keyboard, { paceMs = PACE_MS, signal }: TypingOptions) {
     this.#keyboard = keyboard;
@@ -124,13 +126,24 @@ class Hands {
     return this.#held.has(key);
   }
 
-  /** Presses or releases a key, and gives the guest time for it. */
+  /** Presses or releases a key, as soon as the one before had its time. */
   async move(key: Key, down: boolean): Promise<void> {
-    this.#signal?.throwIfAborted();
+    await this.#ready();
     if (down) this.#held.add(key); // before it is sent: it may arrive although sending fails
     await this.#keyboard.sendKeys([{ key, down }], this.#signal);
     if (!down) this.#held.delete(key);
-    await pause(this.#paceMs, this.#signal);
+    this.rest(this.#paceMs);
+  }
+
+  /** Lets no key move for so many milliseconds. */
+  rest(ms: number): void {
+    this.#readyAt = performance.now() + ms;
+  }
+
+  async #ready(): Promise<void> {
+    this.#signal?.throwIfAborted();
+    const ms = this.#readyAt - performance.now();
+    if (ms > 0) await pause(ms, this.#signal);
   }
 
   /** Releases what is down but `kept`, newest first. */
@@ -138,8 +151,9 @@ class Hands {
     for (const key of [...this.#held].toReversed()) if (key !== kept) await this.move(key, false);
   }
 
-  /** Releases what is down, newest first, at once and without regard to the signal. */
+  /** Releases what is down, newest first, in its time, or at once when the signal is aborted. */
   async letGo(): Promise<void> {
+    await this.#ready().catch(() => {});
     const events = [...this.#held].toReversed().map((key) => ({ key, down: false }));
     this.#held.clear();
     if (events.length > 0) await this.#keyboard.sendKeys(events);

@@ -147,6 +147,24 @@ Deno.test("typeText succeeds when the guest goes after the last key went down", 
   assertEquals(log, ["+a", "-a", "+ret", "-ret"]);
 });
 
+Deno.test("typeText succeeds when the last key makes its signal abort: the guest has ended", async () => {
+  const guest = new FakeGuest();
+  const gone = new AbortController();
+  const keyboard: Keyboard = {
+    async sendKeys(events) {
+      await guest.sendKeys(events);
+      if (guest.text.endsWith("\n")) gone.abort(new Error("the guest has ended"));
+    },
+  };
+  await typeText(keyboard, "off\n", { paceMs: 1, signal: gone.signal });
+  assertEquals(guest.held, []);
+  await assertRejects(
+    () => typeText(keyboard, "a", { signal: gone.signal }),
+    Error,
+    "the guest has ended",
+  );
+});
+
 Deno.test("pressChords presses in order and releases in reverse, chord after chord", async () => {
   const guest = new FakeGuest();
   const chords = [parseChord("ctrl-alt-f2"), [KEYS.get("ret")!]];
