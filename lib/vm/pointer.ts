@@ -1,6 +1,7 @@
 /** Moving a guest's pointer, for clients of the control socket. */
-import type { PointerButton } from "../base/pointer.ts";
 import { HostError, UsageError } from "../base/errors.ts";
+import { moveInSteps, type PointerButton, turnWheel } from "../base/pointer.ts";
+import { quoted } from "../base/text.ts";
 import type { Screens } from "./screens.ts";
 
 const BUTTONS: readonly string[] = [
@@ -10,6 +11,10 @@ const BUTTONS: readonly string[] = [
   "side",
   "extra",
 ] satisfies PointerButton[];
+
+/** The farthest place or distance: four seconds in steps that a mouse can tell. */
+const MAX_PIXELS = 32_767;
+const MAX_NOTCHES = 1000;
 
 /**
  * Does with the pointer what `params` says, in this order: moves it to a pixel (`x`, `y`, and
@@ -22,32 +27,52 @@ export async function movePointer(
   screens: Screens | undefined,
   params: Record<string, unknown>,
 ): Promise<void> {
-  const number = (name: string) => wholeNumber(params, name);
+  const number = (name: string, most = MAX_PIXELS) => wholeNumber(params, name, most);
   const [x, y, dx, dy] = [number("x"), number("y"), number("dx"), number("dy")];
   const display = number("display") ?? 0;
   const [press, release] = [button(params, "press"), button(params, "release")];
-  const scroll = number("scroll");
+  const scroll = number("scroll", MAX_NOTCHES);
   const inputs = await screens?.inputs();
   if (screens === undefined || inputs === undefined) {
     throw new HostError("Cannot move the pointer: there is no SPICE, expected its inputs channel");
   }
   if (x !== undefined && y !== undefined) {
-    if (x < 0 || y < 0) throw new UsageError("Cannot move the pointer: x or y is negative");
+    expectOnScreen(screens, display, x, y);
     inputs.moveTo(x, y, display);
     screens.placed(display, x, y);
   }
-  if (dx !== undefined || dy !== undefined) inputs.moveBy(dx ?? 0, dy ?? 0);
+  if (dx !== undefined || dy !== undefined) await moveInSteps(inputs, dx ?? 0, dy ?? 0);
   if (press !== undefined) inputs.press(press);
   if (release !== undefined) inputs.release(release);
-  if (scroll !== undefined) inputs.scroll(scroll);
+  if (scroll !== undefined) await turnWheel(inputs, scroll);
   await inputs.settled();
 }
 
-function wholeNumber(params: Record<string, unknown>, name: string): number | undefined {
+/** QEMU scales a place outside of the picture to one that no tablet has, and the guest goes astray. */
+function expectOnScreen(screens: Screens, display: number, x: number, y: number): void {
+  const shown = screens.displays().find(({ id }) => id === display);
+  if (shown === undefined || shown.width === 0) {
+    throw new UsageError(`Cannot move the pointer to ${x},${y}: display ${display} shows nothing`);
+  }
+  if (x >= 0 && y >= 0 && x < shown.width && y < shown.height) return;
+  throw new UsageError(
+    `Cannot move the pointer to ${x},${y}: display ${display} has ${shown.width} x ` +
+      `${shown.height} pixels`,
+  );
+}
+
+function wholeNumber(
+  params: Record<string, unknown>,
+  name: string,
+  most: number,
+): number | undefined {
   const value = params[name];
   if (value === undefined) return undefined;
-  if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) < 1e6) return value;
-  throw new UsageError(`Cannot move the pointer: ${name} is no whole number of pixels`);
+  if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= most) return value;
+  throw new UsageError(
+    `Cannot move the pointer: ${name} is ${quoted(JSON.stringify(value))}, ` +
+      `expected a whole number from -${most} to ${most}`,
+  );
 }
 
 function button(params: Record<string, unknown>, name: string): PointerButton | undefined {
