@@ -35,6 +35,7 @@ import {
 } from "./row_sources.ts";
 import { convert, copyPart, type SourcePixels, wholeOf } from "./source_pixels.ts";
 import type { Surface } from "./surface.ts";
+import { forgetTransform, isTransformed } from "./surface_transform.ts";
 import { copyWords } from "./word_copy.ts";
 
 /** Where a draw goes. */
@@ -265,8 +266,11 @@ function sourceRows(
       right: bounds.right + dx,
       bottom: bounds.bottom + dy,
     };
-    const source = apart(images.pixels(src, { ...wanted, part }), surface, part);
-    return new ImageRows(source, dx, dy);
+    const pixels = images.pixels(src, { ...wanted, part });
+    if (wanted.isOriginal && src?.kind === "surface" && isTransformed(pixels.pixels)) {
+      throw new NotDrawnError("a blend of a surface that a transform was left on");
+    }
+    return new ImageRows(apart(pixels, surface, part), dx, dy);
   }
   if (scaleMode !== INTERPOLATE && scaleMode !== NEAREST) {
     throw new NotDrawnError("an unknown way of scaling");
@@ -280,7 +284,9 @@ function sourceRows(
   const x = axis(srcArea.left, srcArea.right - srcArea.left, left, right - left);
   const y = axis(srcArea.top, srcArea.bottom - srcArea.top, top, bottom - top);
   const part = touchedPart(x, y, bounds);
-  const source = apart(images.pixels(src, { ...wanted, part }), surface, part);
+  const pixels = images.pixels(src, { ...wanted, part });
+  if (src?.kind === "surface") forgetTransform(pixels.pixels);
+  const source = apart(pixels, surface, part);
   const Rows = scaleMode === NEAREST ? NearestRows : BilinearRows;
   return new Rows(source, x, y, bounds.right - bounds.left, {
     isComposited,

@@ -9,6 +9,7 @@ import type { ChannelLink, Handlers } from "../spice/channel.ts";
 import type { DISPLAY_MESSAGES } from "../spice/display_messages.ts";
 import type { Brush, Clip, DrawBase, Image, Mask, Rect } from "../spice/draw_layouts.ts";
 import { Damage } from "./damage.ts";
+import { drawComposite } from "./composite.ts";
 import type { ImageDecoders } from "./decoders.ts";
 import {
   drawAlphaBlend,
@@ -207,7 +208,11 @@ export class GuestDisplay {
           (target) => drawText(target, images, draw),
         ),
       draw_composite: ({ base, composite }) =>
-        this.#refuse(base, { src: composite.src }, "a composition (DRAW_COMPOSITE)"),
+        this.#draw(
+          base,
+          { src: composite.src, compositeMask: composite.mask },
+          (target) => drawComposite(target, images, composite),
+        ),
     };
   }
 
@@ -306,14 +311,6 @@ export class GuestDisplay {
     });
   }
 
-  /** Does what drawing would do besides changing pixels, and counts a draw that is not made. */
-  #refuse(base: DrawBase, parts: DrawParts, what: string): void {
-    this.#draw(base, parts, () => {
-      this.#touch(parts, base.surfaceId);
-      throw new NotDrawnError(what);
-    });
-  }
-
   /** Draws, or counts why not. `paint` is called only if there is something to paint on. */
   #draw(base: DrawBase, parts: DrawParts, paint: (target: Target) => void): void {
     this.stats.draws++;
@@ -331,9 +328,9 @@ export class GuestDisplay {
   }
 
   /** Reads images that are not drawn as far as later ones depend on them. */
-  #touch({ src, brush, backBrush }: DrawParts, surfaceId: number): void {
+  #touch({ src, brush, backBrush, compositeMask }: DrawParts, surfaceId: number): void {
     const onto = this.#surfaces.get(surfaceId)?.format ?? XRGB;
-    for (const image of [src, patternOf(brush), patternOf(backBrush)]) {
+    for (const image of [src, patternOf(brush), patternOf(backBrush), compositeMask]) {
       try {
         this.#images.touch(image, onto);
       } catch (error) {
@@ -390,6 +387,7 @@ interface DrawParts {
   src?: Image | undefined;
   brush?: Brush;
   backBrush?: Brush;
+  compositeMask?: Image | undefined;
   mask?: Mask;
 }
 

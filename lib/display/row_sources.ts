@@ -237,7 +237,7 @@ export class BilinearRows extends ScaledRows {
 }
 
 /** Weighs four pixels: `weightX` of the right ones and `weightY` of the lower ones, in 128ths. */
-function blend4(
+export function blend4(
   topLeft: number,
   topRight: number,
   bottomLeft: number,

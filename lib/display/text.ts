@@ -12,6 +12,7 @@ import { type PixelFormat, XRGB } from "./pixel_formats.ts";
 import { rasterOp } from "./raster_ops.ts";
 import { intersection, isEmpty, Region } from "./region.ts";
 import { copyPart } from "./source_pixels.ts";
+import { leaveTransform } from "./surface_transform.ts";
 
 /** What DRAW_TEXT says. */
 export interface Text {
@@ -135,6 +136,11 @@ function brushColors(
     return () => color;
   }
   let tile = images.pixels(brush.image, { onto: surface.format });
+  if (brush.image?.kind === "surface") {
+    const { x, y } = brush.pos;
+    const unit = { t00: 0x10000, t01: 0, t10: 0, t11: 0x10000 };
+    leaveTransform(tile.pixels, { ...unit, t02: -x * 0x10000, t12: -y * 0x10000 });
+  }
   if (tile.pixels === surface.pixels) tile = copyPart(tile, tile.part);
   const opaque = tile.format.hasAlpha ? 0 : 0xff000000;
   const { width, height, pixels } = tile;
