@@ -54,6 +54,8 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
     type: DISPLAY_TYPE,
     caps: [
       DISPLAY_CAPS.monitorsConfig,
+      DISPLAY_CAPS.composite,
+      DISPLAY_CAPS.a8Surface,
       // The server may choose among the codecs that follow: without any, it does not stream at all.
       DISPLAY_CAPS.multiCodec,
       ...takesCompression ? COMPRESSION_CAPS : [],
