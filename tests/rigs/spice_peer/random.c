@@ -229,7 +229,10 @@ static void random_composite(struct display *display, uint64_t *state, struct dr
   random_source(display, state, draw, false);
   draw->src_x = (int16_t)draw->src_area.x;
   draw->src_y = (int16_t)draw->src_area.y;
-  random_transform(state, &draw->has_transform, draw->transform);
+  /* The server leaves the transform on what it keeps: later draws would have it, too. */
+  if (draw->src.type == IMAGE_BITMAP && !draw->src.cache) {
+    random_transform(state, &draw->has_transform, draw->transform);
+  }
   if (!one_in(state, 3)) return;
   uint32_t alphas = other_surface(display, state, draw->surface, 8);
   if (alphas != 0 && one_in(state, 2)) {
@@ -242,7 +245,9 @@ static void random_composite(struct display *display, uint64_t *state, struct dr
   draw->mask_x = (int16_t)below(state, 4);
   draw->mask_y = (int16_t)below(state, 4);
   if (one_in(state, 3)) draw->flags |= 1u << 18;
-  random_transform(state, &draw->has_mask_transform, draw->mask_transform);
+  if (draw->comp_mask.type == IMAGE_BITMAP && !draw->comp_mask.cache) {
+    random_transform(state, &draw->has_mask_transform, draw->mask_transform);
+  }
 }
 
 /* Not 8 bits a pixel: the server's canvas reads those glyphs a row too far. */
