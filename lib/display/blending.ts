@@ -1,6 +1,6 @@
 /** Blending by opacity: Porter and Duff's OVER on premultiplied pixels, rounded as pixman does. */
 import type { Combine } from "./combine.ts";
-import { type PixelFormat, XRGB } from "./pixel_formats.ts";
+import type { PixelFormat } from "./pixel_formats.ts";
 
 /** Two of a pixel's four bytes, each with room for a carry. */
 const PAIR = 0x00ff00ff;
@@ -39,21 +39,18 @@ export interface BlendOptions {
   hasSourceAlpha: boolean;
   /** What the surface's pixels are. */
   onto: PixelFormat;
-  /** Whether the A byte of an xRGB surface is opacity as well. */
-  hasDestAlpha: boolean;
 }
 
 /** Puts pixels over those that are there. */
 export function overCombine(options: BlendOptions): Combine {
-  const { alpha, hasSourceAlpha, onto, hasDestAlpha } = options;
+  const { alpha, hasSourceAlpha, onto } = options;
   const opaque = hasSourceAlpha ? 0 : 0xff000000;
   const { nearest } = onto;
-  const kept = onto === XRGB && !hasDestAlpha ? 0x00ffffff : -1;
   return (dest, to, src, from, count) => {
     for (let i = 0; i < count; i++) {
       let source = src[from + i]! | opaque;
       if (alpha !== 255) source = fade(source, alpha);
-      const pixel = over(source, dest[to + i]!) & kept;
+      const pixel = over(source, dest[to + i]!);
       dest[to + i] = nearest ? nearest(pixel) : pixel;
     }
   };

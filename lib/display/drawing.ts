@@ -202,9 +202,30 @@ export function drawAlphaBlend(
     alpha: draw.alpha,
     hasSourceAlpha: rows.hasAlpha,
     onto: surface.format,
-    hasDestAlpha: (draw.alphaFlags & ALPHA.destHasAlpha) !== 0,
   });
-  combineRows(surface, region, rows, combine);
+  const isXrgb = surface.format === XRGB && (draw.alphaFlags & ALPHA.destHasAlpha) === 0;
+  const isCopy = isXrgb && draw.alpha === 255 && isOpaque(rows, region.bounds);
+  combineRows(surface, region, rows, isCopy ? copy : combine);
+  if (isXrgb) clearUnused(target);
+}
+
+/** Whether blending an xRGB image is copying it, unused byte and all: for pixman, if it covers all. */
+function isOpaque(rows: RowSource, bounds: Rect): boolean {
+  return rows instanceof ImageRows && rows.format === XRGB && covers(rows.extent, bounds);
+}
+
+/**
+ * Clears the unused byte of a box on an xRGB surface if its corner says that it has been set: the
+ * server's canvas does so behind each blend, and what is there can be taken for opacity later.
+ * Source: spice-common, sw_canvas.c, clear_dest_alpha.
+ */
+function clearUnused({ surface, box }: Target): void {
+  const { pixels, width } = surface;
+  const { left, top, right, bottom } = intersection(box, wholeOf(surface));
+  if (pixels[top * width + left]! >>> 24 !== 255) return;
+  for (let y = top; y < bottom; y++) {
+    for (let i = y * width + left; i < y * width + right; i++) pixels[i]! &= 0xffffff;
+  }
 }
 
 /** DRAW_ROP3: pattern, image and surface combined bit by bit. */
@@ -213,11 +234,13 @@ export function drawRop3(
   images: ImageSource,
   draw: Source & Scaling & { brush: Brush; rop3: number },
 ): void {
-  const { surface, region, box } = target;
-  const { brush, srcArea } = draw;
+  const { surface, region } = target;
+  const { brush } = draw;
   const op = rasterOp3(draw.rop3);
   const rows = sourceRows(target, images, draw, { axis: roundedAxis });
-  if (isSameSize(box, srcArea)) expectCover(rows, region.bounds);
+  if (rows.extent && !covers(rows.extent, region.bounds)) {
+    throw new NotDrawnError("a ternary operation on less image than its box");
+  }
   if (brush.kind === "pattern") {
     const tiles = tileRows(surface, region, images, brush.image, brush.pos);
     raster3Rows(surface, region, rows, tiles, op);
@@ -227,13 +250,9 @@ export function drawRop3(
   }
 }
 
-/** Checks that there is a source pixel for every pixel. */
-function expectCover({ extent }: RowSource, bounds: Rect): void {
-  if (!extent) return;
-  const { left, top, right, bottom } = intersection(extent, bounds);
-  if (
-    left > bounds.left || top > bounds.top || right < bounds.right || bottom < bounds.bottom
-  ) throw new NotDrawnError("a ternary operation on less image than its box");
+/** Whether one rectangle holds all of the other. */
+function covers(outer: Rect, { left, top, right, bottom }: Rect): boolean {
+  return left >= outer.left && top >= outer.top && right <= outer.right && bottom <= outer.bottom;
 }
 
 /** What rows of an image are for. */

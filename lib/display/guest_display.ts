@@ -246,9 +246,12 @@ export class GuestDisplay {
     if (!pixelFormat) return this.#ignore("a surface of an unknown format");
     if (!isAllowedSize(width, height)) return this.#ignore("a surface of a size beyond the limits");
     const bytes = width * height * 4;
-    if (this.#surfaces.size >= MAX_SURFACES || this.#surfaceBytes + bytes > MAX_SURFACE_BYTES) {
+    const total = this.#surfaceBytes + bytes;
+    if (this.#surfaces.size >= MAX_SURFACES || total > MAX_SURFACE_BYTES) {
       return this.#ignore("a surface that there is no room for");
     }
+    // The picture of a surface that is no more must not take room from those that are.
+    if (total + this.#staleBytes() > MAX_SURFACE_BYTES) this.#hide();
     const surface = new Surface(surfaceId, width, height, pixelFormat, this.#options.allocate);
     this.#surfaces.set(surfaceId, surface);
     this.#surfaceBytes += bytes;
@@ -261,6 +264,12 @@ export class GuestDisplay {
     this.#surfaces.delete(id);
     this.#surfaceBytes -= surface.bytes.length;
     if (this.#current === surface) this.#current = undefined; // what is shown stays for now
+  }
+
+  /** Returns the bytes of what is shown of a surface that is no more. */
+  #staleBytes(): number {
+    const shown = this.#shown;
+    return shown && this.#surfaces.get(shown.id) !== shown ? shown.bytes.length : 0;
   }
 
   /** Shows the surface that the guest wants to be shown. */
@@ -277,6 +286,11 @@ export class GuestDisplay {
   #reset(): void {
     this.#images.palettes.clear();
     this.#current?.pixels.fill(0);
+    this.#hide();
+  }
+
+  /** Shows nothing. */
+  #hide(): void {
     if (!this.#shown) return;
     this.#shown = undefined;
     this.#damage.take();

@@ -1,5 +1,6 @@
 /** Where rows of source pixels come from: an image, a pattern, a scaled image. */
 import type { Rect } from "../spice/draw_layouts.ts";
+import type { PixelFormat } from "./pixel_formats.ts";
 import type { SourcePixels } from "./source_pixels.ts";
 
 /** Delivers source pixels for rows of the destination. */
@@ -20,6 +21,7 @@ export interface RowSource {
 /** An image as it is. */
 export class ImageRows implements RowSource {
   readonly extent: Rect;
+  readonly format: PixelFormat;
   readonly hasAlpha: boolean;
   readonly pixels: Uint32Array<ArrayBufferLike>;
   readonly #stride: number;
@@ -30,6 +32,7 @@ export class ImageRows implements RowSource {
    */
   constructor({ pixels, part, format }: SourcePixels, dx: number, dy: number) {
     this.pixels = pixels;
+    this.format = format;
     this.hasAlpha = format.hasAlpha;
     this.#stride = part.right - part.left;
     this.extent = {

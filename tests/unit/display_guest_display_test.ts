@@ -156,6 +156,20 @@ Deno.test("GuestDisplay takes no more memory for surfaces than is stated", () =>
   assertStrictEquals(guest.primary?.pixels.buffer, memory);
 });
 
+Deno.test("GuestDisplay gives up an old picture that a new surface needs the room of", () => {
+  const memory = new ArrayBuffer(4 * 8192 * 8192); // all surfaces share it here
+  const { display: guest, send } = display(8192, 8192, FORMAT.xrgb, { allocate: () => memory });
+  const create = (surfaceId: number, flags = 0) =>
+    send.surface_create({ surfaceId, width: 8192, height: 8192, format: 32, flags });
+  send.surface_destroy({ surfaceId: 0 });
+  create(0, 1);
+  assertEquals(guest.primary?.id, 0);
+  create(1);
+  assertEquals(guest.primary, undefined);
+  send.mark({});
+  assertEquals(guest.primary?.id, 0);
+});
+
 Deno.test("GuestDisplay counts what it leaves out and tells of each reason once", () => {
   const warnings: string[] = [];
   const { display: guest, send } = display(4, 2, FORMAT.xrgb, {
