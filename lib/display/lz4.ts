@@ -16,6 +16,8 @@ import { countPixels, flipRows, type Picture, type PictureSize } from "./picture
 const HEADER_BYTES = 2;
 /** The shortest match; lengths are coded less this. */
 const MIN_MATCH = 4;
+/** Up to this many bytes, a loop is faster than a call of the array's own methods. */
+const SHORT = 32;
 /** No byte of LZ4 stands for more bytes than this. */
 const OUTPUT_PER_BYTE = 255;
 
@@ -136,7 +138,7 @@ function decodeBlock(
     const literals = readLength(token >> 4);
     if (literals > end - at) throw truncated();
     if (literals > output.length - to) throw overlong(literals, output.length - to);
-    if (literals > 32) output.set(input.subarray(at, at + literals), to);
+    if (literals > SHORT) output.set(input.subarray(at, at + literals), to);
     else for (let i = 0; i < literals; i++) output[to + i] = input[at + i]!;
     at += literals;
     to += literals;
@@ -151,13 +153,23 @@ function decodeBlock(
       throw broken(`byte ${to} refers ${distance} back`, `1 to ${to}`);
     }
     if (length > output.length - to) throw overlong(length, output.length - to);
-    if (length > 32 && distance >= length) {
-      output.copyWithin(to, to - distance, to - distance + length);
-    } else if (length > 32 && distance === 1) output.fill(output[to - 1]!, to, to + length);
-    else for (let i = 0; i < length; i++) output[to + i] = output[to + i - distance]!;
+    repeat(output, to, distance, length);
     to += length;
   }
   throw truncated();
+}
+
+/** Copies bytes from `distance` before `to` on; what is written there may be part of it. */
+function repeat(output: Uint8Array, to: number, distance: number, length: number): void {
+  if (length <= SHORT) {
+    for (let i = 0; i < length; i++) output[to + i] = output[to + i - distance]!;
+    return;
+  }
+  // What is there is copied, and then that with its copy, and so on.
+  output.copyWithin(to, to - distance, to - distance + Math.min(distance, length));
+  for (let done = distance; done < length; done *= 2) {
+    output.copyWithin(to + done, to, to + Math.min(done, length - done));
+  }
 }
 
 function truncated(): ImageError {
