@@ -4,11 +4,14 @@
  * Source: spice-common, canvas_base.c, canvas_draw_composite.
  */
 import type { Composite, Image, Transform } from "../spice/draw_layouts.ts";
+import { overCombine } from "./blending.ts";
+import { combineRows } from "./combine.ts";
 import type { Target } from "./drawing.ts";
 import type { ImageSource } from "./image_source.ts";
 import { NotDrawnError } from "./not_drawn.ts";
 import { A1, A8, XRGB } from "./pixel_formats.ts";
 import { renderOperator } from "./render_ops.ts";
+import { ImageRows } from "./row_sources.ts";
 import { Sampler } from "./sampling.ts";
 import { copyPart, type SourcePixels } from "./source_pixels.ts";
 import { leaveTransform, leftTransform } from "./surface_transform.ts";
@@ -24,6 +27,9 @@ const FLAGS = {
   hasMask: (flags: number) => (flags & 1 << 19) !== 0,
   isSourceOpaque: (flags: number) => (flags & 1 << 22) !== 0,
 };
+
+/** The operator that nearly all compositions are made by. */
+const OVER = 3;
 
 /** What there is without a mask. */
 const ALL = 0xffffffff;
@@ -60,6 +66,12 @@ export function drawComposite(target: Target, images: ImageSource, composite: Co
     false,
   );
   const sourceDx = srcOrigin.x - box.left, sourceDy = srcOrigin.y - box.top;
+  if (FLAGS.operator(flags) === OVER && source.isPlain && !mask) {
+    const rows = new ImageRows(apart(sourcePixels, target), sourceDx, sourceDy);
+    const hasSourceAlpha = rows.hasAlpha && !isOpaque;
+    const options = { alpha: 255, hasSourceAlpha, onto: surface.format, hasDestAlpha: false };
+    return combineRows(surface, region, rows, overCombine(options));
+  }
   const maskDx = maskOrigin.x - box.left, maskDy = maskOrigin.y - box.top;
   const { left, top, right, bottom } = box;
   source.expectNear(left + sourceDx, top + sourceDy, right + sourceDx, bottom + sourceDy);

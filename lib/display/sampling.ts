@@ -54,6 +54,11 @@ export class Sampler {
     this.#repeat = repeat;
   }
 
+  /** Whether pixels are taken as they are, and there are none beyond the image. */
+  get isPlain(): boolean {
+    return !this.#transform && this.#repeat === REPEAT.none;
+  }
+
   /** Checks that places are not too far away for pixman. @throws {NotDrawnError} */
   expectNear(left: number, top: number, right: number, bottom: number): void {
     for (const [x, y] of [[left, top], [right, top], [left, bottom], [right, bottom]] as const) {
