@@ -123,13 +123,11 @@ export class Session {
         onPrepared: (prepared) => this.#announce(prepared),
         onMachine: (vm) => this.#vm = vm,
         onWarning: (text) => progress.warning(text),
+        onNotice: (text) => progress.info(text),
         onStopRequest: () => this.#end(new InterruptedError("stop", 15), "quit"),
       }),
     );
     const { vm } = supervisor;
-    void vm.screens?.lost.then((why) => {
-      progress.warning(`SPICE is lost (${why}): pictures and keys go through QMP from now on`);
-    });
     const terminal = this.#attachSerial(vm, flushes);
     try {
       const onWait = (what: string) => progress.waiting(what);

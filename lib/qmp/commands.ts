@@ -119,6 +119,8 @@ export interface QmpCommands {
   "query-cpus-fast": Command<undefined, CpuInfo[]>;
 
   "query-status": Command<undefined, StatusInfo>;
+  /** `channels` has one entry for each channel of a client. */
+  "query-spice": Command<undefined, { enabled: boolean; channels?: unknown[] }>;
   "cont": Command<undefined, Nothing>;
   "stop": Command<undefined, Nothing>;
   "quit": Command<undefined, Nothing>;

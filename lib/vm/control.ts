@@ -34,6 +34,7 @@ export class ControlServer implements AsyncDisposable {
   readonly #listener: Deno.Listener;
   readonly #methods: Record<string, ControlMethod>;
   readonly #peers = new Set<JsonLines>();
+  readonly #answering = new Set<Promise<void>>();
   readonly #accepting: Promise<void>;
   #closed = false;
 
@@ -69,7 +70,11 @@ export class ControlServer implements AsyncDisposable {
       own: (resource) => void owned.use(resource),
     };
     try {
-      for await (const message of lines.values()) void this.#answer(lines, message, peer);
+      for await (const message of lines.values()) {
+        const answering = this.#answer(lines, message, peer)
+          .finally(() => this.#answering.delete(answering));
+        this.#answering.add(answering);
+      }
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       lines.send({ jsonrpc: "2.0", id: null, error: { code: RpcCode.parse, message } });
@@ -106,11 +111,16 @@ export class ControlServer implements AsyncDisposable {
     }
   }
 
-  /** Stops listening, and closes every connection once what is queued on it is sent (200 ms at most). */
+  /**
+   * Stops listening, and closes every connection once its calls are answered (100 ms at most: typing
+   * that has just switched the guest off is as good as done) and the answers are sent (200 ms).
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return await this.#accepting;
     this.#closed = true;
     this.#listener.close();
+    const answered = Promise.all(this.#answering);
+    await withDeadline("the last answers", () => answered, { timeoutMs: 100 }).catch(() => {});
     const sent = Promise.all([...this.#peers].map((lines) => lines.sent()));
     await withDeadline("the last words to clients", () => sent, { timeoutMs: 200 }).catch(() => {});
     for (const lines of this.#peers) lines[Symbol.dispose]();

@@ -7,17 +7,17 @@
  */
 import { basename } from "@std/path";
 import { retry, withDeadline } from "../base/deadline.ts";
-import { HostError, QemuError, SpiceError } from "../base/errors.ts";
+import { HostError, QemuError } from "../base/errors.ts";
 import { SerialPort } from "../guest/serial.ts";
 import type { ControlSocket, Helper } from "../qemu/launch_options.ts";
 import { ChildProcess, QemuProcess } from "../qemu/process.ts";
 import type { acceptQmp } from "../qmp/connect.ts";
-import type { SpiceSession } from "../spice/session.ts";
 import type { EventLog } from "./events.ts";
 import { lendState } from "./guest_state.ts";
 import { VirtualMachine, type VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 import type { Screens } from "./screens.ts";
+import type { SpiceKeeper } from "./spice_keeper.ts";
 
 /** How long QEMU may take to connect to QMP and greet: firmware images are read before that. */
 const GREETING_MS = 30_000;
@@ -32,8 +32,10 @@ export interface LaunchOptions {
   greetingTimeoutMs?: number;
   /** Called as soon as the VM exists, before anything is started. */
   onMachine?: (vm: VirtualMachine) => void;
-  /** Takes what the user should know of the guest's screen: what cannot be drawn. */
+  /** Takes what the user should know of SPICE: that it is lost, what cannot be drawn. */
   onWarning?: (text: string) => void;
+  /** Takes what the user may want to know: that SPICE is back. */
+  onNotice?: (text: string) => void;
 }
 
 /** A launched VM and all that it holds; disposing it ends the VM. */
@@ -100,14 +102,7 @@ export async function launch(
     vm.greeted(qmp);
     await ports;
     if (plan.spice !== undefined && clients.spice !== undefined) {
-      const { session, screens } = await attachSpice(
-        clients.spice,
-        plan.spice,
-        options,
-        signal,
-        stack,
-      );
-      vm.attached(session, screens);
+      vm.attached(await attachSpice(clients.spice, vm, plan.spice, options, signal, stack));
     }
     await vm.resume(signal);
     vm.screens?.complete(signal);
@@ -163,7 +158,7 @@ async function acceptPorts(
 
 /** What speaks SPICE. */
 interface SpiceClient {
-  SpiceSession: typeof SpiceSession;
+  SpiceKeeper: typeof SpiceKeeper;
   Screens: typeof Screens;
 }
 
@@ -171,21 +166,22 @@ async function loadClients(
   spice: boolean,
 ): Promise<{ acceptQmp: typeof acceptQmp; spice?: SpiceClient }> {
   const loading = spice
-    ? Promise.all([import("../spice/session.ts"), import("./screens.ts")])
+    ? Promise.all([import("./spice_keeper.ts"), import("./screens.ts")])
     : undefined;
   const { acceptQmp } = await import("../qmp/connect.ts");
   if (loading === undefined) return { acceptQmp };
-  const [{ SpiceSession }, { Screens }] = await loading;
-  return { acceptQmp, spice: { SpiceSession, Screens } };
+  const [{ SpiceKeeper }, { Screens }] = await loading;
+  return { acceptQmp, spice: { SpiceKeeper, Screens } };
 }
 
 async function attachSpice(
-  { SpiceSession, Screens }: SpiceClient,
+  { SpiceKeeper, Screens }: SpiceClient,
+  vm: VirtualMachine,
   path: string,
-  { log, onWarning }: LaunchOptions,
+  { log, onWarning, onNotice }: LaunchOptions,
   signal: AbortSignal,
   stack: AsyncDisposableStack,
-): Promise<{ session: SpiceSession; screens: Screens }> {
+): Promise<SpiceKeeper> {
   const screens = stack.use(
     new Screens({
       isHeld: true,
@@ -194,19 +190,26 @@ async function attachSpice(
       ...(onWarning === undefined ? {} : { onWarning }),
     }),
   );
-  const session = await SpiceSession.connect({ path }, {
-    timeoutMs: SPICE_MS,
-    signal,
-    onDisplay: screens.onDisplay,
-    onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),
-  }).catch((error: unknown) => {
-    if (error instanceof SpiceError || signal.aborted) throw error;
-    throw new SpiceError(`Cannot attach SPICE: ${error instanceof Error ? error.message : error}`, {
-      cause: error,
-    });
-  });
-  screens.attached(session);
-  return { session: stack.use(session), screens };
+  return stack.use(
+    await SpiceKeeper.attach({
+      path,
+      screens,
+      timeoutMs: SPICE_MS,
+      signal,
+      gone: vm.gone,
+      hasClient: async () => {
+        const { channels = [] } = await vm.qmp.execute("query-spice");
+        return channels.length > 0;
+      },
+      onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),
+      onNews: ({ kind, why }) => {
+        if (kind === "back") onNotice?.("SPICE is back");
+        else {onWarning?.(
+            `SPICE is lost (${why}): pictures and keys go through QMP until it is back`,
+          );}
+      },
+    }),
+  );
 }
 
 /** Starts a program that has to be up before QEMU, and waits until it listens. */

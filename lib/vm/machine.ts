@@ -7,10 +7,10 @@ import type { LaunchPlan } from "../qemu/launch_options.ts";
 import type { QemuProcess } from "../qemu/process.ts";
 import type { QmpClient } from "../qmp/client.ts";
 import type { QmpEvent } from "../qmp/events.ts";
-import type { SpiceSession } from "../spice/session.ts";
 import { type Ending, judgeEnding, type Witness } from "./ending.ts";
 import type { EventLog } from "./events.ts";
 import type { Screens } from "./screens.ts";
+import type { SpiceKeeper } from "./spice_keeper.ts";
 import type { ScreenshotOptions, ScreenshotReport } from "./screenshot.ts";
 import { next, type VmEvent, type VmState } from "./state.ts";
 import type { InputPath, Typist } from "./typist.ts";
@@ -41,7 +41,7 @@ const RUNG_MS: Readonly<Record<StopRung, number>> = {
 export interface VmConnections {
   process: QemuProcess;
   qmp: QmpClient;
-  spice?: SpiceSession;
+  spice?: SpiceKeeper;
 }
 
 /**
@@ -66,8 +66,7 @@ export class VirtualMachine {
   #state: VmState = "prepared";
   #process: QemuProcess | undefined;
   #qmp: QmpClient | undefined;
-  #spice: SpiceSession | undefined;
-  #screens: Screens | undefined;
+  #spice: SpiceKeeper | undefined;
   #typist: Promise<Typist> | undefined;
   #rung = 0;
   #raised = Promise.withResolvers<void>();
@@ -96,7 +95,7 @@ export class VirtualMachine {
     return this.#process?.outputTail ?? [];
   }
 
-  /** Names of the SPICE channels that the server offers. */
+  /** Names of the SPICE channels that are linked. */
   get spiceChannels(): string[] {
     return this.#spice?.channels ?? [];
   }
@@ -144,16 +143,15 @@ export class VirtualMachine {
     this.advance("greet");
   }
 
-  /** Takes note of the SPICE session, and of what it shows. */
-  attached(spice: SpiceSession, screens: Screens): void {
+  /** Takes note of the SPICE session. */
+  attached(spice: SpiceKeeper): void {
     this.#spice = spice;
-    this.#screens = screens;
     this.advance("link");
   }
 
   /** What the guest shows; undefined before `attached`, and where QEMU has no SPICE. */
   get screens(): Screens | undefined {
-    return this.#screens;
+    return this.#spice?.screens;
   }
 
   /** Follows QEMU's own events: they are logged, and some change the state. */

@@ -78,13 +78,13 @@ export class Screens implements Disposable {
   readonly #screens = new Map<number, Screen>();
   readonly #listeners = new Set<DisplayListener>();
   #session: SpiceSession | undefined;
-  readonly #lost = Promise.withResolvers<string>();
   /** Why the session has ended. */
   #ended: string | undefined;
   /** What is being linked, each of which settles in any case. */
   #parts: { inputs: Promise<void>; cursors: Promise<void> } | undefined;
   #inputs: SpiceInputs | undefined;
   readonly #cursors = new Map<number, GuestCursor>();
+  #decoders: ImageDecoders | undefined;
   /** Where we have put the pointer, in a guest whose pointer is absolute. */
   #placed: { display: number; x: number; y: number } | undefined;
 
@@ -98,28 +98,22 @@ export class Screens implements Disposable {
     const screen = new Screen(link, this.#options, () => {
       for (const listener of this.#listeners) listener(this.#report(screen));
     });
+    screen.isFollowed = this.#listeners.size > 0;
+    if (this.#decoders !== undefined) screen.display.decoders = this.#decoders;
     this.#screens.set(link.id, screen);
     if (this.#options.isHeld && this.#parts === undefined) link.pause();
     return screen.handlers;
   };
 
-  /** Takes note of the session once it is attached; it is the caller's. */
+  /** Takes note of a session once it is attached, which is the caller's; of a later one, too. */
   attached(session: SpiceSession): void {
     this.#session = session;
     this.#ended = undefined;
-    void session.closed.then(({ by, text, isServerAlive }) => {
-      if (this.#session !== session) return;
-      this.#ended = text;
-      if (by === "error" || isServerAlive) this.#lost.resolve(text);
+    this.#parts = undefined;
+    this.#cursors.clear();
+    void session.closed.then(({ text }) => {
+      if (this.#session === session) this.#ended = text;
     });
-  }
-
-  /**
-   * Resolves with the reason when the session has ended although its server has not: another client
-   * has come in, or something came that no server sends. Never rejects.
-   */
-  get lost(): Promise<string> {
-    return this.#lost.promise;
   }
 
   /**
@@ -169,8 +163,8 @@ export class Screens implements Disposable {
   async #loadDecoders(): Promise<void> {
     if (this.#options.decoders !== undefined || this.#screens.size === 0) return;
     const { loadDecoders } = await import("../display/load_decoders.ts");
-    const decoders = await loadDecoders();
-    for (const { display } of this.#screens.values()) display.decoders = decoders;
+    this.#decoders = await loadDecoders();
+    for (const { display } of this.#screens.values()) display.decoders = this.#decoders;
   }
 
   /**

@@ -38,6 +38,8 @@ export interface SupervisorOptions {
   onMachine?: (vm: VirtualMachine) => void;
   /** As in `launch`. */
   onWarning?: (text: string) => void;
+  /** As in `launch`. */
+  onNotice?: (text: string) => void;
   /** A client asked for the VM to be stopped before it was up. */
   onStopRequest: () => void;
 }
@@ -68,7 +70,7 @@ export class Supervisor implements AsyncDisposable {
    * started, and what `launch` throws. Nothing is left behind.
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
-    const { id, log, request, signal, greetingTimeoutMs, onWarning } = options;
+    const { id, log, request, signal, greetingTimeoutMs, onWarning, onNotice } = options;
     await using stack = new AsyncDisposableStack();
     const { runtime, state } = places();
     const bundle = await openBundle(options.bundle);
@@ -104,6 +106,7 @@ export class Supervisor implements AsyncDisposable {
         signal,
         ...(greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs }),
         ...(onWarning === undefined ? {} : { onWarning }),
+        ...(onNotice === undefined ? {} : { onNotice }),
         onMachine: (vm) => {
           methods.serve(vm, prepared);
           options.onMachine?.(vm);

@@ -2,6 +2,7 @@
  * Typing on a guest's keyboard: one typist at a time, so that two clients' keys do not mix, through
  * SPICE where the session has its inputs channel, else through QMP.
  */
+import { NotRunningError } from "../base/errors.ts";
 import { type Keyboard, pressChords, typeText, type TypingOptions } from "../base/keyboard.ts";
 import { type Key, parseChord } from "../base/keys.ts";
 import { QmpKeyboard } from "../qmp/input.ts";
@@ -23,6 +24,7 @@ export class Typist {
    * Types a text; see {@linkcode typeText}.
    *
    * @throws {UsageError} when a character is on no key of a US keyboard; nothing is typed then.
+   * @throws {NotRunningError} when the VM ends before all is typed.
    */
   type(text: string, options: TypingOptions = {}): Promise<InputPath> {
     return this.#inTurn(options, (keyboard, taken) => typeText(keyboard, text, taken));
@@ -38,18 +40,21 @@ export class Typist {
     return await this.#inTurn(options, (keyboard, taken) => pressChords(keyboard, keys, taken));
   }
 
-  /** Waits for its turn, and lets `work` have the keyboard for as long as the VM lives. */
+  /** Waits for its turn, and lets `work` have the keyboard. */
   #inTurn(
     options: TypingOptions,
     work: (keyboard: Keyboard, options: TypingOptions) => Promise<void>,
   ): Promise<InputPath> {
-    const { gone } = this.#vm;
-    const signal = options.signal === undefined ? gone : AbortSignal.any([gone, options.signal]);
-    const mine = this.#turn.then(async () => {
-      signal.throwIfAborted();
-      const spice = await this.#vm.screens?.inputs();
-      await work(spice ?? new QmpKeyboard(this.#vm.qmp), { ...options, signal });
-      return spice === undefined ? "qmp" : "spice";
+    const mine = this.#turn.then(async (): Promise<InputPath> => {
+      options.signal?.throwIfAborted();
+      try {
+        const spice = await this.#vm.screens?.inputs();
+        await work(spice ?? new QmpKeyboard(this.#vm.qmp), options);
+        return spice === undefined ? "qmp" : "spice";
+      } catch (cause) {
+        if (!this.#vm.gone.aborted) throw cause;
+        throw new NotRunningError("Cannot type all of it: the VM has ended", { cause });
+      }
     });
     this.#turn = mine.catch(() => {});
     return mine;

@@ -280,6 +280,42 @@ sandboxTest("e2e: view: a SPICE server on a Unix socket, and its loss", async (s
   assertEquals((JSON.parse(gone.stdout) as { error: { code: number } }).error.code, 8);
 });
 
+sandboxTest("e2e: a VM's SPICE is taken up again once another client has left", async (sandbox) => {
+  const bundle = await sandbox.bundle();
+  const run = sandbox.startRun([bundle, "--expect", "hello> ", "--then", "wait"]);
+  await run.until({ event: "expect", matched: true });
+  const { id, spice } = await sandbox.json(["status", bundle]) as { id: string; spice: string };
+  const path = sandbox.path("screen.png");
+  const source = async () =>
+    (await sandbox.json(["screenshot", id, path]) as { source: string }).source;
+  assertEquals(await source(), "spice");
+
+  const other = sandbox.start([
+    ...["view", `spice+unix://${spice}`, "--headless", "--duration", "2s"],
+  ]);
+  await run.until({ event: "spice", channel: "main", state: "closed" });
+  assertEquals(await source(), "screendump");
+  const { by } = await sandbox.json(["type", id, "x"]) as { by: string };
+  assertEquals(by, "qmp");
+  assertEquals((await other.outcome).code, 0, "nobody has thrown it out");
+  await retry("SPICE", async () => {
+    if (await source() !== "spice") throw new Deno.errors.NotFound();
+  }, {
+    timeoutMs: 20_000,
+    firstMs: 100,
+    canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+  });
+  assertEquals(await sandbox.json(["type", id, "\\x7fpoweroff\\n"]), {
+    id,
+    done: "type",
+    by: "spice",
+  });
+  const { code, stderr } = await run.outcome;
+  assertEquals(code, 0, stderr);
+  assertStringIncludes(stderr, "SPICE is lost");
+  assertStringIncludes(stderr, "SPICE is back");
+});
+
 sandboxTest("e2e: view: a SPICE server on TCP that wants a password", async (sandbox) => {
   using probe = Deno.listen({ hostname: "::1", port: 0 });
   const { port } = probe.addr as Deno.NetAddr;
