@@ -229,7 +229,6 @@ export class GuestDisplay {
   #setMode(width: number, height: number, bits: number): void {
     const format = bits === 32 ? 32 : 16; // numbers of xRGB and x1r5g5b5
     this.#createSurface({ surfaceId: 0, width, height, format, flags: PRIMARY });
-    this.#show();
   }
 
   #createSurface(
@@ -252,10 +251,15 @@ export class GuestDisplay {
     }
     // The picture of a surface that is no more must not take room from those that are.
     if (total + this.#staleBytes() > MAX_SURFACE_BYTES) this.#hide();
-    const surface = new Surface(surfaceId, width, height, pixelFormat, this.#options.allocate);
-    this.#surfaces.set(surfaceId, surface);
-    this.#surfaceBytes += bytes;
-    if ((flags & PRIMARY) !== 0) this.#current = surface;
+    try {
+      const surface = new Surface(surfaceId, width, height, pixelFormat, this.#options.allocate);
+      this.#surfaces.set(surfaceId, surface);
+      this.#surfaceBytes += bytes;
+      if ((flags & PRIMARY) !== 0) this.#current = surface;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error; // what an ArrayBuffer throws for want of memory
+      this.#ignore("a surface that there is no memory for");
+    }
   }
 
   #destroySurface(id: number): void {
@@ -329,16 +333,17 @@ export class GuestDisplay {
   #draw(base: DrawBase, parts: DrawParts, paint: (target: Target) => void): void {
     this.stats.draws++;
     this.#images.startMessage();
+    let target: Target | undefined;
     try {
-      const target = this.#target(base, parts.mask);
+      target = this.#target(base, parts.mask);
       if (target.region.isEmpty) return this.#touch(parts, base.surfaceId);
       paint(target);
-      this.#changed(target);
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;
       this.#ignore(error instanceof NotDrawnError ? error.reason : "an image that is broken");
       this.#touch(parts, base.surfaceId);
     }
+    if (target) this.#changed(target); // also what was drawn in part
   }
 
   /** Reads images that are not drawn as far as later ones depend on them. */
@@ -371,7 +376,7 @@ export class GuestDisplay {
   /** Notes that a draw has changed a surface. */
   #changed({ surface, region }: Target): void {
     if (surface === this.#current && surface !== this.#shown) this.#show();
-    if (surface !== this.#shown) return;
+    if (surface !== this.#shown || region.isEmpty) return;
     this.#damage.add(region.bounds);
     this.#notify();
   }

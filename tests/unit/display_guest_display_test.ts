@@ -156,6 +156,50 @@ Deno.test("GuestDisplay takes no more memory for surfaces than is stated", () =>
   assertStrictEquals(guest.primary?.pixels.buffer, memory);
 });
 
+Deno.test("GuestDisplay lives on without a surface that there is no memory for", () => {
+  const { display: guest, send } = display(4, 2, FORMAT.xrgb, {
+    allocate() {
+      throw new RangeError("Array buffer allocation failed");
+    },
+  });
+  send.draw_blackness({ base: base(rect(0, 0, 1, 1)), mask: NO_MASK });
+  assertEquals([...guest.stats.ignored], [
+    ["a surface that there is no memory for", 1],
+    ["a draw on an unknown surface", 1],
+  ]);
+});
+
+Deno.test("GuestDisplay tells of what a draw has changed before it fails", async () => {
+  const changes: DisplayChange[] = [];
+  const drawn = display(2, 1, FORMAT.xrgb, { onChange: (change) => changes.push(change) });
+  await Promise.resolve();
+  drawn.send.draw_opaque({
+    base: base(rect(0, 0, 2, 1)),
+    src: image32(2, [1, 2]),
+    srcArea: rect(0, 0, 2, 1),
+    brush: { kind: "pattern", image: undefined, pos: { x: 0, y: 0 } },
+    ...PLAIN,
+  });
+  await Promise.resolve();
+  assertEquals(rows(drawn), ["000001 000002"]);
+  assertEquals(changes[1]?.damage, [rect(0, 0, 2, 1)]);
+  assertEquals([...drawn.display.stats.ignored.values()], [1]);
+});
+
+Deno.test("GuestDisplay takes MODE from servers without surfaces, and shows it once drawn on", () => {
+  const { display: guest, send } = display(4, 2);
+  send.mode({ width: 8, height: 4, bits: 16 });
+  assertEquals(guest.primary?.width, 4);
+  send.draw_fill({
+    base: base(rect(0, 0, 8, 4)),
+    brush: { kind: "solid", color: 0x7fff },
+    rop: ROP.put,
+    mask: NO_MASK,
+  });
+  assertEquals(guest.primary?.width, 8);
+  assertEquals(guest.primary?.pixels[0], 0xffffff);
+});
+
 Deno.test("GuestDisplay gives up an old picture that a new surface needs the room of", () => {
   const memory = new ArrayBuffer(4 * 8192 * 8192); // all surfaces share it here
   const { display: guest, send } = display(8192, 8192, FORMAT.xrgb, { allocate: () => memory });
