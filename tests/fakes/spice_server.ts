@@ -152,6 +152,8 @@ export type Script = (connection: FakeConnection) => Promise<void>;
 export interface FakeServerOptions {
   /** `true`: on a TCP port of 127.0.0.1; else of this address. */
   tcp?: boolean | string;
+  /** The TCP port; any when left out. */
+  port?: number;
   /** `true`: each byte in a packet of its own. */
   slow?: boolean;
   /** Takes the whole connection, before any link. */
@@ -213,7 +215,7 @@ export class FakeSpiceServer implements AsyncDisposable {
     this.#dir = dir;
     if (dir === undefined) {
       const host = typeof options.tcp === "string" ? options.tcp : "127.0.0.1";
-      const listener = Deno.listen({ hostname: host, port: 0 });
+      const listener = Deno.listen({ hostname: host, port: options.port ?? 0 });
       this.target = { host, port: listener.addr.port };
       this.#listener = listener;
     } else {
