@@ -45,6 +45,30 @@ async function draw({ peer }: Stage, count: number): Promise<void> {
   await peer.more(count);
 }
 
+/** Random draws of some kinds on small surfaces of three formats, with a moment after every 20. */
+async function drawInSteps({ peer, moment }: Stage, kinds: string[], steps: number): Promise<void> {
+  await peer.surface(1, 48, 48, SURFACE_FORMATS.argb);
+  await peer.surface(2, 32, 32, SURFACE_FORMATS.a8);
+  for (let step = 0; step < steps; step++) {
+    if (step === 0) await peer.random(7, 20, kinds);
+    else await peer.more(20);
+    await moment();
+  }
+}
+
+/** Copies of bitmaps of all formats, compressed in one way. */
+function copies(compression: string): Omit<Scene, "made"> {
+  return {
+    ...COMPRESSED,
+    async before(peer) {
+      await peer.primary(64, 40);
+      await peer.compression(compression);
+      await peer.command("zlib_glz never");
+    },
+    play: (stage) => drawInSteps(stage, ["copy"], 2),
+  };
+}
+
 const SCENES: Readonly<Record<string, Scene>> = {
   "peer-draws": {
     made: "100 random draws of every kind on three surfaces, without a cache",
@@ -92,6 +116,17 @@ const SCENES: Readonly<Record<string, Scene>> = {
     },
     play: (stage) => draw(stage, 50),
   },
+  "peer-lines-text": {
+    made: "100 random lines, texts and compositions on three surfaces",
+    before: (peer) => peer.primary(64, 40),
+    play: (stage) => drawInSteps(stage, ["stroke", "text", "composite"], 5),
+  },
+  "peer-lz": {
+    made: "40 random copies of bitmaps of all formats over TCP, compressed as LZ",
+    ...copies("lz"),
+  },
+  "peer-glz": { made: "the same, compressed as GLZ where there is no palette", ...copies("glz") },
+  "peer-lz4": { made: "the same, compressed as LZ4 where there is no palette", ...copies("lz4") },
   "peer-stream": {
     made: "30 frames of a moving picture over TCP, which the server makes a stream of JPEGs",
     ...COMPRESSED,
