@@ -34,7 +34,7 @@ export interface Keyboard {
 export interface TypingOptions {
   /** Milliseconds from one key event to the next; {@linkcode PACE_MS} when left out. */
   paceMs?: number;
-  /** Milliseconds for which a chord is held; {@linkcode HOLD_MS} when left out. */
+  /** Milliseconds for which a chord is held, at least `paceMs`; {@linkcode HOLD_MS} when left out. */
   holdMs?: number;
   /** Ends the typing; what is held then is released. */
   signal?: AbortSignal;
@@ -135,9 +135,9 @@ class Hands {
     this.rest(this.#paceMs);
   }
 
-  /** Lets no key move for so many milliseconds. */
+  /** Lets no key move for so many milliseconds, but at least for the time that each has. */
   rest(ms: number): void {
-    this.#readyAt = performance.now() + ms;
+    this.#readyAt = performance.now() + Math.max(ms, this.#paceMs);
   }
 
   async #ready(): Promise<void> {
