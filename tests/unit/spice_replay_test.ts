@@ -1,12 +1,19 @@
 /** Recorded sessions of real servers, replayed. */
 import { assert, assertEquals } from "@std/assert";
 import { type ChannelSetup, type MessageTable, routes } from "../../lib/spice/channel.ts";
+import { CURSOR_MESSAGES } from "../../lib/spice/cursor_messages.ts";
 import { DISPLAY_MESSAGES } from "../../lib/spice/display_messages.ts";
+import { INPUTS_MESSAGES } from "../../lib/spice/inputs_messages.ts";
 import { MAIN_MESSAGES } from "../../lib/spice/main_messages.ts";
 import { readRecording, type Recording, recordingNames } from "../fakes/spice_recording.ts";
 import { replay } from "../fakes/spice_replay.ts";
 
-const TABLES: Readonly<Record<number, MessageTable>> = { 1: MAIN_MESSAGES, 2: DISPLAY_MESSAGES };
+const TABLES: Readonly<Record<number, MessageTable>> = {
+  1: MAIN_MESSAGES,
+  2: DISPLAY_MESSAGES,
+  3: INPUTS_MESSAGES,
+  4: CURSOR_MESSAGES,
+};
 /** Messages that a libspice-server sends before it waits for an ACK. */
 const WINDOW = 20;
 /** What is replayed byte by byte of each connection: structures are cut alike in what follows. */
@@ -60,7 +67,7 @@ for (const name of recordingNames()) {
     for (const { connection, channel: { stats }, end } of replayed) {
       const where = `channel ${connection.type}.${connection.id}`;
       assertEquals([end.by, stats.malformed, [...stats.unknown]], ["server", 0, []], where);
-      const isAcknowledged = connection.type === 2;
+      const isAcknowledged = connection.type === 2 || connection.type === 4;
       assertEquals(stats.acks, isAcknowledged ? Math.floor(stats.messages / WINDOW) : 0, where);
     }
   });
