@@ -8,7 +8,10 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { pause, retry } from "../../lib/base/deadline.ts";
-import { SpiceConnectError, SpiceLinkError } from "../../lib/spice/errors.ts";
+import type { ChannelLink } from "../../lib/spice/channel.ts";
+import { DISPLAY_REQUESTS } from "../../lib/spice/display_messages.ts";
+import { SpiceConnectError, SpiceLinkError, SpiceTakenError } from "../../lib/spice/errors.ts";
+import { Reconnector } from "../../lib/spice/reconnect.ts";
 import { type SpiceEvent, SpiceSession, type SpiceTarget } from "../../lib/spice/session.ts";
 
 const OFF = "image-compression=off,streaming-video=off,playback-compression=off";
@@ -61,12 +64,20 @@ class Qemu implements AsyncDisposable {
     return qemu;
   }
 
-  /** Runs a QMP command that answers before any event comes. */
-  async execute(command: string, args: Record<string, unknown> = {}): Promise<void> {
+  /** Runs a QMP command and returns its reply, as text. */
+  async execute(command: string, args: Record<string, unknown> = {}): Promise<string> {
     await this.#qmp.write(
       new TextEncoder().encode(JSON.stringify({ execute: command, arguments: args, id: 1 })),
     );
-    while (!(await this.#line()).includes('"id": 1')) { /* an event */ }
+    for (;;) {
+      const line = await this.#line();
+      if (line.includes('"id": 1')) return line;
+    }
+  }
+
+  /** Whether a SPICE client is connected, as QMP tells. */
+  async hasClient(): Promise<boolean> {
+    return (await this.execute("query-spice")).includes('"connection-id"');
   }
 
   async #line(): Promise<string> {
@@ -180,6 +191,73 @@ Deno.test("e2e: a second client throws the first out, and the reason says so", a
   const reason = await first.closed;
   assertEquals([reason.by, reason.isServerAlive], ["server", true]);
   assertStringIncludes(reason.text, "one may have come in");
+  assertEquals(second.channels, ["main", "display"]);
+});
+
+Deno.test("e2e: a display that QEMU closes is linked again, with its picture", async () => {
+  await using qemu = await Qemu.start();
+  const created = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const links: ChannelLink[] = [];
+  const events: SpiceEvent[] = [];
+  await using session = await SpiceSession.connect({ path: qemu.spice }, {
+    onEvent: (event) => events.push(event),
+    onDisplay(link) {
+      const { resolve } = created[links.push(link) - 1]!;
+      return { surface_create: () => resolve() };
+    },
+  });
+  await created[0]!.promise;
+  links[0]!.send(DISPLAY_REQUESTS.gl_draw_done, {}); // nothing was drawn: the server objects
+  await created[1]!.promise;
+  await pause(50);
+  assertEquals(events.slice(ATTACHED.length).map(brief), [
+    "display 0 closed",
+    "display 0 linked",
+    "display 0 up",
+  ]);
+  assertEquals(session.channels.toSorted(), ["display", "main"]);
+});
+
+Deno.test("e2e: a session is taken up again where QEMU has no other client, and only there", async () => {
+  await using qemu = await Qemu.start();
+  const connect = (signal?: AbortSignal) =>
+    SpiceSession.connect({ path: qemu.spice }, signal ? { signal } : {});
+  const hasClient = () => qemu.hasClient();
+  assertEquals(await hasClient(), false);
+  await using first = await connect();
+  assertEquals(await hasClient(), true);
+  const second = await connect();
+  const end = await first.closed;
+  await assertRejects(
+    () => new Reconnector({ connect }).again(end),
+    SpiceTakenError,
+    "another client may have it",
+  );
+  await assertRejects(
+    () => new Reconnector({ connect, hasClient }).again(end),
+    SpiceTakenError,
+    "another client has it",
+  );
+  assertEquals(second.channels, ["main", "display"]); // nobody has thrown it out
+  await second[Symbol.asyncDispose]();
+  while (await hasClient()) await pause(10);
+  await using third = await new Reconnector({ connect, hasClient }).again(end);
+  assertEquals(third.channels, ["main", "display"]);
+});
+
+Deno.test("e2e: a session is taken up again with a QEMU that was started anew", async () => {
+  const port = freePort();
+  const spice = `port=${port},addr=127.0.0.1,disable-ticketing=on`;
+  const target: SpiceTarget = { host: "localhost", port };
+  const qemu = await Qemu.start({ spice });
+  await using session = await SpiceSession.connect(target);
+  qemu.kill();
+  const end = await session.closed;
+  const connect = (signal: AbortSignal) => SpiceSession.connect(target, { signal });
+  const again = new Reconnector({ connect }).again(end);
+  await qemu[Symbol.asyncDispose]();
+  await using _next = await Qemu.start({ spice });
+  await using second = await again;
   assertEquals(second.channels, ["main", "display"]);
 });
 
