@@ -4,6 +4,11 @@
  * A keyboard holds few events for a guest that has not fetched them yet, and drops the rest: 16
  * bytes in a PS/2 controller, 16 events in a USB keyboard, which a guest asks every 8 to 10 ms for
  * one event. So each event has a time of its own.
+ *
+ * Measured with QEMU 7.2 under TCG on a busy host: SeaBIOS, OVMF and Linux lose nothing through PS/2
+ * or virtio at any pace; through USB, Linux and OVMF lose most keys at 5 ms, and none at 10. No pace
+ * helps against a guest that stalls for half a second (one that sets a video mode as it boots, say):
+ * who types waits for a prompt first.
  */
 import { pause } from "./deadline.ts";
 import { type Key, KEYS } from "./keys.ts";
