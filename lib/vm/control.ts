@@ -33,8 +33,8 @@ const RpcCode = {
 export class ControlServer implements AsyncDisposable {
   readonly #listener: Deno.Listener;
   readonly #methods: Record<string, ControlMethod>;
-  readonly #peers = new Set<JsonLines>();
-  readonly #answering = new Set<Promise<void>>();
+  /** The clients, each with its calls that are not answered yet. */
+  readonly #peers = new Map<JsonLines, Set<Promise<void>>>();
   readonly #accepting: Promise<void>;
   #closed = false;
 
@@ -64,7 +64,8 @@ export class ControlServer implements AsyncDisposable {
 
   async #serve(lines: JsonLines): Promise<void> {
     using owned = new DisposableStack();
-    this.#peers.add(lines);
+    const calls = new Set<Promise<void>>();
+    this.#peers.set(lines, calls);
     const peer: ControlPeer = {
       notify: (method, params) => lines.send({ jsonrpc: "2.0", method, params }),
       own: (resource) => void owned.use(resource),
@@ -72,8 +73,8 @@ export class ControlServer implements AsyncDisposable {
     try {
       for await (const message of lines.values()) {
         const answering = this.#answer(lines, message, peer)
-          .finally(() => this.#answering.delete(answering));
-        this.#answering.add(answering);
+          .finally(() => calls.delete(answering));
+        calls.add(answering);
       }
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -119,11 +120,11 @@ export class ControlServer implements AsyncDisposable {
     if (this.#closed) return await this.#accepting;
     this.#closed = true;
     this.#listener.close();
-    const answered = Promise.all(this.#answering);
+    const answered = Promise.all([...this.#peers.values()].flatMap((calls) => [...calls]));
     await withDeadline("the last answers", () => answered, { timeoutMs: 100 }).catch(() => {});
-    const sent = Promise.all([...this.#peers].map((lines) => lines.sent()));
+    const sent = Promise.all([...this.#peers.keys()].map((lines) => lines.sent()));
     await withDeadline("the last words to clients", () => sent, { timeoutMs: 200 }).catch(() => {});
-    for (const lines of this.#peers) lines[Symbol.dispose]();
+    for (const lines of this.#peers.keys()) lines[Symbol.dispose]();
     await this.#accepting;
   }
 }

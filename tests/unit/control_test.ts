@@ -130,3 +130,22 @@ Deno.test("a client that never reads loses its connection, and nobody else waits
     assertEquals(await client.call("ping"), "pong");
   });
 });
+
+Deno.test("a server that closes answers first what is about to be answered", async () => {
+  await withServer({
+    soon: () => new Promise((resolve) => setTimeout(() => resolve("done"), 20)),
+    never: () => new Promise(() => {}),
+  }, async (path, server) => {
+    {
+      await using left = await ControlClient.connect(path);
+      left.call("never").catch(() => {});
+    }
+    await using client = await ControlClient.connect(path);
+    const answer = client.call("soon");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const start = performance.now();
+    await server[Symbol.asyncDispose]();
+    assertEquals(await answer, "done");
+    assertEquals(performance.now() - start < 90, true, "nobody waits for a client that has left");
+  });
+});

@@ -3,7 +3,7 @@ import { resolve } from "@std/path";
 import { UsageError } from "../../base/errors.ts";
 import type { ScreenshotReport } from "../../vm/screenshot.ts";
 import { type Invocation, lastValue } from "../args.ts";
-import { callVm } from "../call_vm.ts";
+import { callLast, callVm } from "../call_vm.ts";
 import type { Progress } from "../progress.ts";
 import { parseCount, parseSendText } from "../values.ts";
 
@@ -15,8 +15,9 @@ export async function act(
   { command, words: [target = ""], flags }: Invocation,
   progress: Progress,
 ): Promise<number> {
-  const params = command === "stop" ? { kill: flags.has("kill") } : {};
-  const { id } = await callVm(target, command, params, STOP_MS);
+  const { id } = command === "stop"
+    ? await callLast(target, command, { kill: flags.has("kill") }, STOP_MS)
+    : await callVm(target, command);
   if (flags.has("json")) console.log(JSON.stringify({ id, done: command }));
   else progress.info(`${id}: ${command} done`);
   return 0;
