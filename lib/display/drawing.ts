@@ -21,7 +21,7 @@ import { NotDrawnError } from "./not_drawn.ts";
 import type { Picture } from "./picture.ts";
 import { XRGB } from "./pixel_formats.ts";
 import { type RasterOp, rasterOp, rasterOp3 } from "./raster_ops.ts";
-import { intersection, isSameSize, type Region } from "./region.ts";
+import { intersection, isRect, isSameSize, type Region } from "./region.ts";
 import {
   BilinearRows,
   ImageRows,
@@ -294,10 +294,9 @@ function sourceRows(
   if (scaleMode !== INTERPOLATE && scaleMode !== NEAREST) {
     throw new NotDrawnError("an unknown way of scaling");
   }
-  for (const side of Object.values(srcArea)) {
-    if (Math.abs(side) > MAX_SCALED_COORDINATE) {
-      throw new NotDrawnError("an area too far away to be scaled");
-    }
+  if (!isRect(srcArea)) throw new NotDrawnError("a rectangle of impossible size");
+  if (Object.values(srcArea).some((side) => Math.abs(side) > MAX_SCALED_COORDINATE)) {
+    throw new NotDrawnError("an area too far away to be scaled");
   }
   const { left, top, right, bottom } = box;
   const x = axis(srcArea.left, srcArea.right - srcArea.left, left, right - left);

@@ -148,6 +148,26 @@ Deno.test("no more images are kept than is stated", () => {
   assertEquals(ignored(drawn), { "an image that there is no room to keep": 2 });
 });
 
+Deno.test("areas that cannot be scaled leave their draw out", () => {
+  const cases: [string, Parameters<typeof rect>, number][] = [
+    ["a rectangle of impossible size", [1, 0, -1, 1], 1],
+    ["an area too far away to be scaled", [0x8000, 0, 1, 1], 1],
+    ["an unknown way of scaling", [0, 0, 1, 1], 2],
+  ];
+  for (const [reason, area, scaleMode] of cases) {
+    const drawn = display(2, 1);
+    drawn.send.draw_copy({
+      base: base(rect(0, 0, 2, 1)),
+      src: image32(2, [1, 2]),
+      srcArea: rect(...area),
+      rop: ROP.put,
+      scaleMode,
+      mask: NO_MASK,
+    });
+    assertEquals(ignored(drawn), { [reason]: 1 });
+  }
+});
+
 Deno.test("HIGH_BITS_SET makes an image opaque", () => {
   const drawn = display(2, 1, FORMAT.argb);
   copy(drawn, { ...image32(2, [1, 2]), flags: HIGH_BITS_SET });
