@@ -41,8 +41,7 @@ export function drawComposite(target: Target, images: ImageSource, composite: Co
   const hasMask = FLAGS.hasMask(flags);
   const sourcePixels = pixelsOf(target, images, composite.src);
   const maskPixels = hasMask ? pixelsOf(target, images, composite.mask) : undefined;
-  const isComponent = FLAGS.isComponent(flags) && maskPixels !== undefined &&
-    !isAlphaOnly(maskPixels);
+  const isComponent = FLAGS.isComponent(flags) && maskPixels !== undefined;
   const combine = renderOperator(FLAGS.operator(flags), isComponent);
   if (!combine) throw new NotDrawnError("a composition by an unknown operator");
 
