@@ -16,6 +16,7 @@ for (const [name, format] of Object.entries(SURFACE_FORMATS)) {
       const kinds = ["fill", "copy", "blend", "opaque", "copy_bits", "blackness", "whiteness"];
       if (name !== "argb") kinds.push("invers", "alpha_blend");
       if (name === "xrgb") kinds.push("transparent");
+      if (name === "xrgb" || name === "argb") kinds.push("composite");
       await peer.primary(320, 240, format);
       await peer.surface(1, 200, 100, format);
       await peer.random(SEED, COUNT, kinds, true);

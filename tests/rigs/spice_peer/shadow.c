@@ -70,7 +70,9 @@ bool shadow_can(struct display *display, const struct draw *draw) {
     case QXL_DRAW_ALPHA_BLEND:
       return has_source && !has_alpha && draw->alpha_flags == 0;
     case QXL_DRAW_COMPOSITE:
-      return source_is_plain(display, &draw->src, draw->surface) &&
+      /* The server makes bitmaps as narrow as the surface before it transforms them. */
+      return (has_alpha || surface->format == SPICE_SURFACE_FMT_32_xRGB) &&
+             source_is_plain(display, &draw->src, draw->surface) &&
              (draw->comp_mask.type == IMAGE_NONE ||
               source_is_plain(display, &draw->comp_mask, draw->surface));
     default:
