@@ -50,19 +50,24 @@ export function drawComposite(target: Target, images: ImageSource, composite: Co
   if (isOpaque && isAlphaOnly(sourcePixels)) {
     throw new NotDrawnError("a composition of opacity without opacity");
   }
-  const source = new Sampler(
-    apart(sourcePixels, target),
-    isOpaque ? composite.srcTransform : transformOf(sourcePixels, composite.srcTransform),
-    FLAGS.sourceFilter(flags),
-    FLAGS.sourceRepeat(flags),
-    isOpaque,
-  );
+  const transform = isOpaque
+    ? composite.srcTransform
+    : transformOf(sourcePixels, composite.srcTransform);
   const mask = maskPixels && new Sampler(
     apart(maskPixels, target),
     transformOf(maskPixels, composite.maskTransform),
     FLAGS.maskFilter(flags),
     FLAGS.maskRepeat(flags),
     false,
+  );
+  // A surface that is both has its settings once: those of the mask, which are made last.
+  const isSame = maskPixels?.pixels === sourcePixels.pixels && !isOpaque;
+  const source = isSame ? mask! : new Sampler(
+    apart(sourcePixels, target),
+    transform,
+    FLAGS.sourceFilter(flags),
+    FLAGS.sourceRepeat(flags),
+    isOpaque,
   );
   const sourceDx = srcOrigin.x - box.left, sourceDy = srcOrigin.y - box.top;
   if (FLAGS.operator(flags) === OVER && source.isPlain && !mask) {

@@ -127,6 +127,15 @@ Deno.test("DRAW_COMPOSITE leaves its transform on a surface, as the server does"
   assertEquals(drawn.display.stats.ignored.size, 1);
 });
 
+Deno.test("DRAW_COMPOSITE takes a surface that is source and mask as the mask", () => {
+  const drawn = display(4, 1);
+  drawn.send.surface_create({ surfaceId: 1, width: 2, height: 1, format: 96, flags: 0 });
+  drawn.display.surfaces.get(1)!.pixels.set([0xff0000aa, 0xff0000bb]);
+  const flags = REPEAT.pad << 16;
+  compose(drawn, OP.src, surfaceImage(1), { mask: surfaceImage(1), flags });
+  assertEquals(rows(drawn), ["0000aa 0000bb 0000bb 0000bb"]);
+});
+
 Deno.test("DRAW_COMPOSITE leaves out what it does not know, and says so", () => {
   const drawn = display(2, 1);
   const src = image32(1, [0xffffff]);
