@@ -227,6 +227,9 @@ static void random_composite(struct display *display, uint64_t *state, struct dr
   draw->flags |= (uint32_t)below(state, 2) << 8 | (uint32_t)below(state, 2) << 11;
   draw->flags |= (uint32_t)below(state, 4) << 14 | (uint32_t)below(state, 4) << 16;
   random_source(display, state, draw, false);
+  if (display_surface(display, draw->surface)->format == SPICE_SURFACE_FMT_8_A) {
+    draw->src.format = SPICE_BITMAP_FMT_RGBA;
+  }
   draw->src_x = (int16_t)draw->src_area.x;
   draw->src_y = (int16_t)draw->src_area.y;
   /* The server leaves the transform on what it keeps: later draws would have it, too. */
@@ -352,7 +355,8 @@ static void random_once(struct display *display, uint64_t *state, uint32_t kinds
 static bool suits(struct display *display, const struct draw *draw) {
   if (display_surface(display, draw->surface)->format != SPICE_SURFACE_FMT_8_A) return true;
   return draw->kind == QXL_COPY_BITS || draw->kind == QXL_DRAW_BLACKNESS ||
-         draw->kind == QXL_DRAW_WHITENESS ||
+         draw->kind == QXL_DRAW_WHITENESS || draw->kind == QXL_DRAW_COMPOSITE ||
+         draw->kind == QXL_DRAW_STROKE ||
          (draw->kind == QXL_DRAW_FILL && draw->brush.type == BRUSH_SOLID &&
           draw->rop == SPICE_ROPD_OP_PUT);
 }
