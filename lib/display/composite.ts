@@ -6,6 +6,7 @@
 import type { Composite, Image, Transform } from "../spice/draw_layouts.ts";
 import { overCombine } from "./blending.ts";
 import { combineRows } from "./combine.ts";
+import { expectDrawable } from "./draw_cost.ts";
 import type { Target } from "./drawing.ts";
 import type { ImageSource } from "./image_source.ts";
 import { NotDrawnError } from "./not_drawn.ts";
@@ -76,6 +77,7 @@ export function drawComposite(target: Target, images: ImageSource, composite: Co
     const options = { alpha: 255, hasSourceAlpha, onto: surface.format, hasDestAlpha: false };
     return combineRows(surface, region, rows, overCombine(options));
   }
+  expectDrawable(region, "a composition");
   const maskDx = maskOrigin.x - box.left, maskDy = maskOrigin.y - box.top;
   const { left, top, right, bottom } = box;
   source.expectNear(left + sourceDx, top + sourceDy, right + sourceDx, bottom + sourceDy);

@@ -15,6 +15,7 @@ import {
   raster3Rows,
   rasterCombine,
 } from "./combine.ts";
+import { expectDrawable } from "./draw_cost.ts";
 import { fill } from "./fills.ts";
 import type { ImageSource, Wanted } from "./image_source.ts";
 import { NotDrawnError } from "./not_drawn.ts";
@@ -237,6 +238,7 @@ export function drawRop3(
   const { surface, region } = target;
   const { brush } = draw;
   const op = rasterOp3(draw.rop3);
+  expectDrawable(region, "a ternary operation");
   const rows = sourceRows(target, images, draw, { axis: roundedAxis });
   if (rows.extent && !covers(rows.extent, region.bounds)) {
     throw new NotDrawnError("a ternary operation on less image than its box");
@@ -291,6 +293,7 @@ function sourceRows(
     }
     return new ImageRows(apart(pixels, surface, part), dx, dy);
   }
+  expectDrawable(region, "a scaled draw");
   if (scaleMode !== INTERPOLATE && scaleMode !== NEAREST) {
     throw new NotDrawnError("an unknown way of scaling");
   }
