@@ -114,6 +114,7 @@ function runSession(
   // The seeds follow one another as they came, now and then from elsewhere: most have the surfaces,
   // pictures and palettes that they are about.
   let at = random.below(target.seeds.length);
+  if (type === DISPLAY_TYPE && random.below(20) === 0) splitter.feed(largeSurface(random));
   for (let i = 0; i < SESSION_MESSAGES && report.mutated < count; i++) {
     if (random.below(60) === 0) at = random.below(target.seeds.length);
     const original = target.seeds[at++ % target.seeds.length]!;
@@ -167,6 +168,19 @@ function framed({ type, body }: Seed, size = body.length): Uint8Array {
 /** Numbers at the edges of what fields can hold. */
 const EDGES = [0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
 
+const DISPLAY_TYPE = 2;
+const SURFACE_CREATE = 314;
+/** Sides of large surfaces. */
+const SIDES = [1, 640, 1920, 4096, 8192, 16384, 16385];
+
+/** Returns a message that makes the primary surface a large one. */
+function largeSurface(random: Random): Uint8Array {
+  const body = new Uint8Array(20);
+  const side = () => SIDES[random.below(SIDES.length - 2)]!;
+  new Uint32Array(body.buffer).set([0, side(), side(), 32, 1]);
+  return framed({ type: SURFACE_CREATE, body });
+}
+
 /** Returns a message like `seed`, and not like it. */
 function mutate(seed: Seed, all: readonly Seed[], random: Random): Uint8Array {
   let { type } = seed;
@@ -177,7 +191,7 @@ function mutate(seed: Seed, all: readonly Seed[], random: Random): Uint8Array {
     // Heads decide more than pixels do.
     const near = random.below(4) > 0 ? Math.min(body.length, 120) : body.length;
     const place = (width: number) => random.below(Math.max(1, near - width + 1));
-    switch (random.below(14)) {
+    switch (random.below(15)) {
       case 0:
       case 1:
         if (body.length > 0) body[place(1)]! ^= 1 << random.below(8);
@@ -227,6 +241,16 @@ function mutate(seed: Seed, all: readonly Seed[], random: Random): Uint8Array {
       }
       case 12: // another message's layout
         type = random.below(3) ? all[random.below(all.length)]!.type : random.below(330);
+        break;
+      case 14: // a large surface, and a draw on all of it
+        if (type === SURFACE_CREATE && body.length >= 12 && random.below(4) === 0) {
+          view.setUint32(4, SIDES[random.below(SIDES.length)]!, true);
+          view.setUint32(8, SIDES[random.below(SIDES.length)]!, true);
+        } else if (type !== SURFACE_CREATE && body.length >= 20) {
+          for (const [at, side] of [[4, 0], [8, 0], [12, 16384], [16, 16384]] as const) {
+            view.setUint32(at, side, true);
+          }
+        }
         break;
       case 13: // a header that lies: what follows is read as something else
         if (random.below(8) === 0) size = edge(random) % (body.length + 100);
