@@ -75,9 +75,9 @@ export class RemoteScreens implements AsyncDisposable {
     return this.#screens.displays();
   }
 
-  /** Resolves once display 0 shows a picture. */
+  /** Resolves once display 0 shows a picture, at once where there is no display to show one. */
   async pictured(): Promise<void> {
-    await this.#screens.pictured(0);
+    if (this.displays.length > 0) await this.#screens.pictured(0);
   }
 
   /** Saves display 0 as PNG. @throws {SpiceError} when no picture has come. {HostFailure} */

@@ -280,6 +280,15 @@ sandboxTest("e2e: view: a SPICE server on a Unix socket, and its loss", async (s
   assertEquals((JSON.parse(gone.stdout) as { error: { code: number } }).error.code, 8);
 });
 
+sandboxTest("e2e: view: a SPICE server without a display has no picture", async (sandbox) => {
+  await using guest = await LiveGuest.start({ argv: ["-machine", "q35", "-vga", "none", "-S"] });
+  const target = `spice+unix://${guest.spice.path}`;
+  const args = ["view", target, "--headless", "--screenshot", sandbox.path("none.png")];
+  const { code, stderr } = await sandbox.run(args);
+  assertEquals(code, 8);
+  assertStringIncludes(stderr, "Cannot save the screen: the server has no display");
+});
+
 sandboxTest("e2e: a VM's SPICE is taken up again once another client has left", async (sandbox) => {
   const bundle = await sandbox.bundle();
   const run = sandbox.startRun([bundle, "--expect", "hello> ", "--then", "wait"]);

@@ -2,8 +2,9 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { pause } from "../../lib/base/deadline.ts";
 import { UsageError } from "../../lib/base/errors.ts";
 import type { ChannelEnd, PacedLink } from "../../lib/spice/channel.ts";
-import type { SpiceCloseReason, SpiceSession } from "../../lib/spice/session.ts";
+import { type SpiceCloseReason, SpiceSession } from "../../lib/spice/session.ts";
 import { type DisplayReport, Screens, type ScreensOptions } from "../../lib/vm/screens.ts";
+import { type FakeConnection, FakeSpiceServer, join, le } from "../fakes/spice_server.ts";
 
 /** A display that is drawn on by hand. */
 function makeDisplay(options: ScreensOptions = {}, id = 0) {
@@ -151,4 +152,55 @@ Deno.test("Screens that are held draw nothing before they are let go", () => {
   const free = makeDisplay();
   using _free = free.screens;
   assertEquals(free.isPaused(), false);
+});
+
+/** A display of 8 × 8 pixels, with a red pointer of one pixel at 2,3; and a keyboard. */
+async function serveChannel(connection: FakeConnection): Promise<void> {
+  switch (connection.link.type) {
+    case 2:
+      await connection.receive(); // INIT
+      await connection.send(314, le([4, 0], [4, 8], [4, 8], [4, 32], [4, 1])); // SURFACE_CREATE
+      await connection.send(102); // MARK
+      break;
+    case 3:
+      await connection.send(101, le([2, 0])); // INIT
+      break;
+    case 4: {
+      const place = le([2, 2], [2, 3], [2, 0], [2, 0], [1, 1]);
+      const shape = le([2, 0], [8, 0], [1, 0], [2, 1], [2, 1], [2, 0], [2, 0]);
+      await connection.send(101, join(place, shape, le([4, 0xffff0000]))); // INIT
+      break;
+    }
+  }
+  await connection.drain();
+}
+
+Deno.test("Screens links keyboard and pointer behind the displays, and draws the pointer", async () => {
+  await using server = await FakeSpiceServer.start({ display: serveChannel });
+  using screens = new Screens({ isHeld: true });
+  const events: string[] = [];
+  await using session = await SpiceSession.connect(server.target, {
+    onDisplay: screens.onDisplay,
+    onEvent: ({ channel, state }) => events.push(`${channel} ${state}`),
+  });
+  screens.attached(session);
+  assertEquals(session.channels, ["main", "display"]);
+  screens.complete();
+  assert(await screens.inputs() !== undefined);
+  const [plain] = await screens.capture(0, { timeoutMs: 5_000 });
+  assertEquals([plain!.width, plain!.height, new Set(plain!.pixels).size], [8, 8, 1]);
+  const at = 3 * 8 + 2;
+  let drawn = plain!;
+  for (let tries = 0; tries < 50 && (drawn.pixels[at]! & 0xffffff) === 0; tries++) {
+    drawn = (await screens.capture(0, { timeoutMs: 5_000, cursor: true }))[0]!;
+  }
+  const marked = [...drawn.pixels.entries()].filter(([, pixel]) => (pixel & 0xffffff) !== 0);
+  assertEquals(marked.map(([index, pixel]) => [index, pixel & 0xffffff]), [[at, 0xff0000]]);
+  assertEquals(screens.pixels(0)!.pixels[at]! & 0xffffff, 0, "on a copy");
+  assertEquals(events.filter((event) => event.endsWith(" up")), [
+    "main up",
+    "display up",
+    "inputs up",
+    "cursor up",
+  ]);
 });
