@@ -38,7 +38,15 @@ interface Position {
   offset: number;
 }
 
-/** Takes runs, from top to bottom. */
+/** Draws a polygon about an origin. */
+type DrawPolygon = (
+  vertices: readonly Vertex[],
+  slopes: readonly Slope[],
+  originX: number,
+  originY: number,
+) => void;
+
+/** Takes runs, from top to bottom; they are only valid during the call. */
 type Emit = (spans: Spans) => void;
 
 /**
@@ -50,13 +58,19 @@ export function dashedLine(line: Polyline, dashes: Dashes, hasJoins: boolean, em
   const count = line.length / 2;
   const isClosed = line[0] === line.at(-2) && line[1] === line.at(-1);
   const position = startOf(dashes);
-  const join = (a: Face, b: Face) => emitJoin(a, b, hasJoins, emit);
+  const spans = new Spans();
+  const draw: DrawPolygon = (vertices, slopes, x, y) => {
+    spans.clear();
+    addPolygon(spans, vertices, slopes, x, y);
+    emit(spans);
+  };
+  const join = (a: Face, b: Face) => drawJoin(a, b, hasJoins, draw);
   let first: Face | undefined, previous: Face | undefined, endsInDash = false;
   for (let i = 1, isFirst = true; i < count; i++) {
     const [x1, y1, x2, y2] = line.slice(2 * i - 2, 2 * i + 2) as [number, number, number, number];
     if (x1 === x2 && y1 === y2) continue;
     const beginsInDash = (position.index & 1) === 0;
-    const [begin, end] = emitSegment(x1, y1, x2, y2, dashes.lengths, position, emit);
+    const [begin, end] = drawSegment(x1, y1, x2, y2, dashes.lengths, position, draw);
     if (beginsInDash) {
       if (isFirst || !endsInDash) {
         if (isFirst && isClosed) first = begin;
@@ -85,14 +99,14 @@ function startOf({ lengths, offset }: Dashes): Position {
 }
 
 /** Draws the dashes of one straight line; returns its ends. */
-function emitSegment(
+function drawSegment(
   x1: number,
   y1: number,
   x2: number,
   y2: number,
   lengths: readonly number[],
   position: Position,
-  emit: Emit,
+  draw: DrawPolygon,
 ): [Face, Face] {
   const dx = x2 - x1, dy = y2 - y1;
   const length = dx === 0 ? Math.abs(dy) : dy === 0 ? Math.abs(dx) : Math.sqrt(dx * dx + dy * dy);
@@ -114,11 +128,7 @@ function emitSegment(
     { x: -alongY, y: alongX },
   ];
   const slopes = [top, right, bottom, left];
-  const draw = (x: number, y: number) => {
-    const spans = new Spans();
-    addPolygon(spans, [topAt, rightAt, bottomAt, leftAt], slopes, x, y);
-    emit(spans);
-  };
+  const drawDash = (x: number, y: number) => draw([topAt, rightAt, bottomAt, leftAt], slopes, x, y);
 
   let { index } = position;
   let dash = lengths[index]! - position.offset, rest = length;
@@ -127,7 +137,7 @@ function emitSegment(
     rightAt = { x: rightAt.x + moveX, y: rightAt.y + moveY };
     bottomAt = { x: bottomAt.x + moveX, y: bottomAt.y + moveY };
     right.k = rightAt.x * dx + rightAt.y * dy;
-    if ((index & 1) === 0) draw(x1, y1);
+    if ((index & 1) === 0) drawDash(x1, y1);
     rest -= dash;
     index = (index + 1) % lengths.length;
     dash = lengths[index]!;
@@ -142,7 +152,7 @@ function emitSegment(
     bottomAt = { x: -alongY, y: alongX };
     right.k = 0;
     left.k += dx * dx + dy * dy;
-    draw(x2, y2);
+    drawDash(x2, y2);
   }
   dash = Math.trunc(dash - rest);
   if (dash === 0) {
@@ -158,7 +168,7 @@ function emitSegment(
 }
 
 /** Draws the corner between two ends, if it is not drawn by one of the lines. */
-function emitJoin(begin: Face, end: Face, hasJoins: boolean, emit: Emit): void {
+function drawJoin(begin: Face, end: Face, hasJoins: boolean, draw: DrawPolygon): void {
   const [a, b] = [{ ...begin }, { ...end }];
   const pointsOn = ({ dx, dy }: Face) => dx > 0 || (dx === 0 && dy > 0);
   if (!hasJoins && (pointsOn(a) || pointsOn(b))) return;
@@ -188,7 +198,5 @@ function emitJoin(begin: Face, end: Face, hasJoins: boolean, emit: Emit): void {
     const k = ((a.xa + b.xa) * slope.dy - (a.ya + b.ya) * slope.dx) / 2;
     slopes.push({ ...slope, k });
   }
-  const spans = new Spans();
-  addPolygon(spans, vertices, slopes, a.x, a.y);
-  emit(spans);
+  draw(vertices, slopes, a.x, a.y);
 }

@@ -3,51 +3,81 @@ import type { Region } from "./region.ts";
 
 /** A list of runs: run `i` begins at `x[i]`, `y[i]` and has `width[i]` pixels. */
 export class Spans {
-  readonly x: number[] = [];
-  readonly y: number[] = [];
-  readonly width: number[] = [];
-
-  get length(): number {
-    return this.x.length;
-  }
+  x = new Int32Array(64);
+  y = new Int32Array(64);
+  width = new Int32Array(64);
+  /** How many there are. */
+  length = 0;
 
   /** Adds one run. */
   add(x: number, y: number, width: number): void {
-    this.x.push(x);
-    this.y.push(y);
-    this.width.push(width);
+    this.put(this.length++, x, y, width);
+  }
+
+  /** Stores one run; the length stays as it is. */
+  put(at: number, x: number, y: number, width: number): void {
+    if (at >= this.x.length) this.#grow();
+    this.x[at] = x;
+    this.y[at] = y;
+    this.width[at] = width;
+  }
+
+  #grow(): void {
+    const longer = (list: Int32Array) => {
+      const copy = new Int32Array(2 * list.length);
+      copy.set(list);
+      return copy;
+    };
+    this.x = longer(this.x);
+    this.y = longer(this.y);
+    this.width = longer(this.width);
   }
 
   /** Adds one pixel beside the last one, at its left or right, or in another row. */
   addPixel(x: number, y: number): void {
     const last = this.length - 1;
     if (last < 0 || this.y[last] !== y) return this.add(x, y, 1);
-    this.x[last] = Math.min(this.x[last]!, x);
+    if (x < this.x[last]!) this.x[last] = x;
     this.width[last]!++;
   }
 
-  /** Returns the pixels of several lists, each of them once, from top to bottom. */
-  static union(lists: readonly Spans[]): Spans {
-    const runs = lists.flatMap(({ x, y, width }) =>
-      x.map((left, i) => ({ left, y: y[i]!, right: left + width[i]! }))
-    );
-    runs.sort((a, b) => a.y - b.y || a.left - b.left);
-    const union = new Spans();
-    let last: typeof runs[number] | undefined;
-    for (const run of runs) {
-      if (last && last.y === run.y && run.left <= last.right) {
-        last.right = Math.max(last.right, run.right);
-        union.width[union.length - 1] = last.right - last.left;
-      } else {
-        union.add(run.left, run.y, run.right - run.left);
-        last = run;
-      }
-    }
-    return union;
+  /** Removes all. */
+  clear(): void {
+    this.length = 0;
   }
 
-  clear(): void {
-    this.x.length = this.y.length = this.width.length = 0;
+  /** Turns the order round. */
+  reverse(): void {
+    for (const list of [this.x, this.y, this.width]) list.subarray(0, this.length).reverse();
+  }
+}
+
+/** Collects runs, to have each of their pixels once. */
+export class SpanUnion {
+  readonly #runs: { left: number; y: number; right: number }[] = [];
+
+  /** Adds all of a list. */
+  add({ x, y, width, length }: Spans): void {
+    for (let i = 0; i < length; i++) {
+      this.#runs.push({ left: x[i]!, y: y[i]!, right: x[i]! + width[i]! });
+    }
+  }
+
+  /** Returns what was added, from top to bottom. */
+  spans(): Spans {
+    this.#runs.sort((a, b) => a.y - b.y || a.left - b.left);
+    const spans = new Spans();
+    let y = NaN, right = 0;
+    for (const run of this.#runs) {
+      if (run.y === y && run.left <= right) {
+        right = Math.max(right, run.right);
+        spans.width[spans.length - 1] = right - spans.x[spans.length - 1]!;
+      } else {
+        spans.add(run.left, run.y, run.right - run.left);
+        ({ y, right } = run);
+      }
+    }
+    return spans;
   }
 }
 
@@ -87,7 +117,7 @@ export class SpanClip {
       if (y < top || y >= bottom) continue;
       const from = Math.max(spans.x[i]!, left);
       const to = Math.min(spans.x[i]! + spans.width[i]!, right);
-      if (from < to) store(spans, kept++, from, y, to);
+      if (from < to) spans.put(kept++, from, y, to - from);
     }
     return kept;
   }
@@ -106,7 +136,7 @@ export class SpanClip {
         const x = spans.x[i]!, y = spans.y[i]!, end = x + spans.width[i]!;
         for (let box = band; box < bandEnd; box += 4) {
           const from = Math.max(x, boxes[box]!), to = Math.min(end, boxes[box + 2]!);
-          if (from < to) store(spans, kept++, from, y, to);
+          if (from < to) spans.put(kept++, from, y, to - from);
         }
       }
       band = bandEnd;
@@ -115,18 +145,7 @@ export class SpanClip {
   }
 }
 
-function store(spans: Spans, at: number, from: number, y: number, to: number): void {
-  spans.x[at] = from;
-  spans.y[at] = y;
-  spans.width[at] = to - from;
-}
-
-/** Sorts runs by their row. */
+/** Sorts runs by their row; those of one line go up or down. */
 function sort(spans: Spans): void {
-  const { y } = spans;
-  if (y.every((row, i) => i === 0 || y[i - 1]! <= row)) return;
-  const order = y.map((_, i) => i).sort((a, b) => y[a]! - y[b]!);
-  const sorted = order.map((i) => [spans.x[i]!, spans.y[i]!, spans.width[i]!] as const);
-  spans.clear();
-  for (const [x, row, width] of sorted) spans.add(x, row, width);
+  if (spans.length > 1 && spans.y[0]! > spans.y[1]!) spans.reverse();
 }

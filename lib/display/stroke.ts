@@ -11,7 +11,7 @@ import type { ImageSource } from "./image_source.ts";
 import { NotDrawnError } from "./not_drawn.ts";
 import { type RasterOp, rasterOp } from "./raster_ops.ts";
 import { TileRows } from "./row_sources.ts";
-import { type PaintSpan, SpanClip, Spans } from "./spans.ts";
+import { type PaintSpan, SpanClip, Spans, SpanUnion } from "./spans.ts";
 import { type Polyline, polylines, toPixel } from "./stroke_path.ts";
 import type { Surface } from "./surface.ts";
 import { addThinLine } from "./thin_line.ts";
@@ -28,8 +28,8 @@ export interface Stroke {
 const LINE = { startsWithGap: 4, styled: 8 } as const;
 
 /** The most pixels of all lines of a stroke, and the most dashes; more would take too long. */
-const MAX_STROKE_PIXELS = 1 << 26;
-const MAX_DASHES = 1 << 20;
+const MAX_STROKE_PIXELS = 1 << 22;
+const MAX_DASHES = 1 << 18;
 /** Beyond this a dashed line is not calculated exactly. */
 const MAX_DASHED_COORDINATE = 8192;
 
@@ -70,11 +70,9 @@ function strokeDashed(
 ): void {
   const isOnce = line.length >= 6 && (invertsWith(op, 0) || invertsWith(op, -1));
   if (!isOnce) return dashedLine(line, dashes, false, emit);
-  const parts: Spans[] = [];
-  dashedLine(line, dashes, true, (spans) => {
-    if (spans.length > 0) parts.push(spans);
-  });
-  emit(parts.length === 1 ? parts[0]! : Spans.union(parts));
+  const union = new SpanUnion();
+  dashedLine(line, dashes, true, (spans) => union.add(spans));
+  emit(union.spans());
 }
 
 /** Whether an operation inverts the surface where the source's bits are `source`. */
@@ -105,7 +103,9 @@ function expectFewDashes(lines: readonly Polyline[], { lengths }: Dashes): void 
     }
   }
   const dashes = (pixels / period + corners) * lengths.length;
-  if (dashes > MAX_DASHES || pixels > MAX_DASHES) throw new NotDrawnError("a line that never ends");
+  if (dashes > MAX_DASHES || pixels > MAX_STROKE_PIXELS) {
+    throw new NotDrawnError("a line that never ends");
+  }
 }
 
 /** Checks that lines take no more steps than can be made in a moment. */

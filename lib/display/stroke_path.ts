@@ -14,7 +14,7 @@ const PATH = { begin: 1, end: 2, close: 8, bezier: 16 } as const;
 export type Polyline = number[];
 
 /** Halvings of all curves of a path; a curve on a screen takes dozens. */
-const MOST_HALVINGS = 50_000;
+const MOST_HALVINGS = 1 << 18;
 /** How often one curve is halved; by then it is shorter than a pixel. */
 const MOST_DEPTH = 24;
 

@@ -109,7 +109,7 @@ Deno.test("thin lines are cut to a surface without any pixel moving", () => {
   const pixels = (x1: number, y1: number, x2: number, y2: number, size: number, shift: number) => {
     const spans = new Spans();
     addThinLine(spans, x1 + shift, y1 + shift, x2 + shift, y2 + shift, size, size);
-    return spans.x.flatMap((x, i) =>
+    return [...spans.x.subarray(0, spans.length)].flatMap((x, i) =>
       Array.from({ length: spans.width[i]! }, (_, n) => `${x + n - shift},${spans.y[i]! - shift}`)
     );
   };
