@@ -33,6 +33,8 @@ export class Surface {
    * `format.hasAlpha`. It changes while the guest draws: copy what has to stay.
    */
   readonly pixels: Uint32Array<ArrayBufferLike>;
+  /** The same memory, two pixels each, the left one in the low half; without the last odd one. */
+  readonly pairs: BigUint64Array<ArrayBufferLike>;
   /** The same memory as bytes: B G R A. */
   readonly bytes: Uint8Array<ArrayBufferLike>;
 
@@ -53,6 +55,7 @@ export class Surface {
     this.format = format;
     const memory = allocate(width * height * 4);
     this.pixels = new Uint32Array(memory, 0, width * height);
+    this.pairs = new BigUint64Array(memory, 0, width * height >> 1);
     this.bytes = new Uint8Array(memory, 0, width * height * 4);
   }
 }

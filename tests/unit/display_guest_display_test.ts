@@ -41,7 +41,7 @@ Deno.test("GuestDisplay draws copies, fills and moves", () => {
 
 Deno.test("GuestDisplay copies a part of a wider bitmap, bottom row first, wherever it lies", () => {
   for (const [start, end] of [[0, 0], [1, 0], [2, 1], [3, 5], [4, 3], [7, 2], [8, 1]] as const) {
-    for (const width of [3, 200]) {
+    for (const width of [3, 4, 6, 90, 200]) {
       const words = Uint32Array.from({ length: (width + 2) * 2 }, (_, i) => i);
       const memory = new Uint8Array(start + words.byteLength + end);
       const bytes = memory.subarray(0, start + words.byteLength);
@@ -233,4 +233,31 @@ Deno.test("GuestDisplay counts what it leaves out and tells of each reason once"
     "The picture may differ from the guest's: a rectangle of impossible size is left out",
   ]);
   assertEquals([...guest.primary!.pixels], Array(8).fill(0));
+});
+
+Deno.test("GuestDisplay copies columns of any width to any place, wherever they lie in a message", () => {
+  const [surfaceWidth, height] = [160, 3];
+  for (const width of [1, 2, 7, 8, 10, 32, 33, 64, 127, 128, 130]) {
+    for (const start of [0, 1, 4, 8]) {
+      for (const left of [0, 3, 4, 30]) {
+        const memory = new Uint8Array(start + width * height * 4 + 3);
+        crypto.getRandomValues(memory);
+        const data = memory.subarray(start, start + width * height * 4);
+        const drawn = display(surfaceWidth, height);
+        drawn.send.draw_copy({
+          base: base(rect(left, 0, width, height)),
+          src: bitmapImage(bitmap(8, width, height, data)),
+          srcArea: rect(0, 0, width, height),
+          ...PLAIN,
+        });
+        const words = new Uint32Array(data.slice().buffer);
+        const expected = Array.from({ length: surfaceWidth * height }, (_, i) => {
+          const x = i % surfaceWidth - left;
+          return x >= 0 && x < width ? words[Math.floor(i / surfaceWidth) * width + x] : 0;
+        });
+        const what = `${width} columns to ${left}, from byte ${start}`;
+        assertEquals([...drawn.display.primary!.pixels], expected, what);
+      }
+    }
+  }
 });
