@@ -19,6 +19,12 @@ const NEXT_LARGE_WITHIN = 16;
 /** A read is worth its cost from here on. */
 const LEAST_ROOM_BYTES = 16 * 1024;
 
+/**
+ * Where collected bodies begin beyond a multiple of eight: then the pixels of a draw of QEMU's, which
+ * are 93 bytes behind, are aligned and need not be moved to be copied.
+ */
+const BODY_PHASE = 3;
+
 /** Who is told about messages. */
 export interface MessageSink {
   /** Whether nothing may be delivered for now; only looked at behind a message. */
@@ -178,7 +184,7 @@ export class MessageSplitter {
     const before = this.#assembly.length;
     if (length > before) this.#memory?.take(length - before);
     else this.#memory?.give(before - length);
-    const resized = new Uint8Array(length);
+    const resized = new Uint8Array(new ArrayBuffer(BODY_PHASE + length), BODY_PHASE);
     if (length > 0) resized.set(this.#assembly.subarray(0, this.#assembled));
     this.#assembly = resized;
   }
