@@ -26,6 +26,8 @@ export interface Text {
 
 /** The descriptor of a plain copy. */
 const PUT = 8;
+/** How a ground is painted. */
+const GROUND = rasterOp(PUT, "brush,dest");
 
 /** DRAW_TEXT. */
 export function drawText(target: Target, images: ImageSource, text: Text): void {
@@ -36,7 +38,8 @@ export function drawText(target: Target, images: ImageSource, text: Text): void 
   if (!isEmpty(backArea)) {
     if (text.foreMode !== PUT) throw new NotDrawnError("a text with a ground and an operation");
     const ground = new Region(intersection(region.bounds, backArea), text.base.clip);
-    paintBrush({ ...target, region: ground }, images, text.backBrush, rasterOp(PUT, "brush,dest"));
+    if (ground.isEmpty) images.touch(patternOf(text.backBrush), surface.format);
+    else paintBrush({ ...target, region: ground }, images, text.backBrush, GROUND);
   }
   if (foreBrush.kind === "none" || string.glyphs.length === 0) return;
   const boxes = string.glyphs.map(glyphBox);
