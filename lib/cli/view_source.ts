@@ -5,7 +5,7 @@ import type { ControlClient } from "../vm/control.ts";
 import type { LoggedEvent } from "../vm/events.ts";
 import { connectVm } from "../vm/find.ts";
 import type { RemoteScreens } from "../vm/remote_screens.ts";
-import type { DisplayReport } from "../vm/screens.ts";
+import type { DisplayReport } from "../vm/screen.ts";
 import type { ScreenshotReport } from "../vm/screenshot.ts";
 
 /** What came while somebody looked on. Source: the contract in README.md, "view". */

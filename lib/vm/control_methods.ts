@@ -7,7 +7,7 @@ import type { EventLog } from "./events.ts";
 import type { StopRung, VirtualMachine, VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 import type { VmState } from "./state.ts";
-import type { DisplayReport } from "./screens.ts";
+import type { DisplayReport } from "./screen.ts";
 
 /** What `status` tells, and `ps` for each VM. */
 export interface VmStatus {

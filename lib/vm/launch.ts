@@ -203,10 +203,16 @@ async function attachSpice(
       },
       onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),
       onNews: ({ kind, why }) => {
-        if (kind === "back") onNotice?.("SPICE is back");
-        else {onWarning?.(
-            `SPICE is lost (${why}): pictures and keys go through QMP until it is back`,
-          );}
+        switch (kind) {
+          case "lost":
+            onWarning?.(
+              `SPICE is lost (${why}): pictures and keys go through QMP until it is back`,
+            );
+            break;
+          case "back":
+            onNotice?.("SPICE is back");
+            break;
+        }
       },
     }),
   );

@@ -37,13 +37,6 @@ const RUNG_MS: Readonly<Record<StopRung, number>> = {
   kill: 10_000,
 };
 
-/** The connections of a VM; owned by the launch that made them. */
-export interface VmConnections {
-  process: QemuProcess;
-  qmp: QmpClient;
-  spice?: SpiceKeeper;
-}
-
 /**
  * One VM, from `prepared` to `stopped`. Made and brought up by `launch()`; the connections are
  * handed in as they come up.

@@ -4,7 +4,8 @@ import { loadDecoders } from "../display/load_decoders.ts";
 import { savePng } from "../display/png.ts";
 import { SpiceSession } from "../spice/session.ts";
 import { type SpiceTarget, targetText } from "../spice/transport.ts";
-import { type DisplayReport, Screens } from "./screens.ts";
+import type { DisplayReport } from "./screen.ts";
+import { Screens } from "./screens.ts";
 import type { ScreenshotReport } from "./screenshot.ts";
 
 /** How long the first picture may take to come once we are attached, in milliseconds. */

@@ -9,16 +9,13 @@ import { pause, withDeadline } from "../base/deadline.ts";
 import { DeadlineError, UsageError } from "../base/errors.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
 import type { GuestCursor } from "../display/cursor.ts";
-import { GuestDisplay } from "../display/guest_display.ts";
 import type { Picture } from "../display/picture.ts";
-
-import type { ChannelStats, PacedLink } from "../spice/channel.ts";
+import type { PacedLink } from "../spice/channel.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 import type { SpiceInputs } from "../spice/inputs.ts";
 import type { SpiceSession } from "../spice/session.ts";
+import { type DisplayReport, Screen, type ScreenOptions } from "./screen.ts";
 
-/** How often a follower hears of a display that changes, in milliseconds: a screen's own pace. */
-const FRAME_MS = 16;
 /** QEMU brings what the guest has drawn every 30 ms; so long it takes at most, and a little more. */
 const REFRESH_MS = 40;
 /** A change comes in many messages; it is complete when none has come for so long, … */
@@ -26,44 +23,16 @@ const QUIET_MS = 8;
 /** … or after so long, for a guest that never stops drawing. */
 const SETTLE_MS = 200;
 
-/** One display as it is now. Source: the contract in README.md, "view". */
-export interface DisplayReport {
-  /** Which display; they count from 0. */
-  id: number;
-  kind: "surface" | "gl";
-  /** Pixels; 0 while nothing is shown. */
-  width: number;
-  height: number;
-  /** How often the picture has changed; changes within 16 ms are one. */
-  frames: number;
-  /** GL scanouts: there are none yet. */
-  gl: {
-    scanouts: number;
-    draws: number;
-    acks: number;
-    ackMicros: { p50: number; p99: number };
-    cpuBytes: number;
-  };
-  /** All that came on the display's channel. */
-  surface: { messages: number; bytes: number };
-}
-
 /** Called with a display that has changed. */
 export type DisplayListener = (display: DisplayReport) => void;
 
-/** Options of {@linkcode Screens}. */
-export interface ScreensOptions {
-  /** Decodes compressed images from the first message on; a server of ours sends none. */
-  decoders?: ImageDecoders;
+/** Options of {@linkcode Screens}; a server of ours sends no compressed images at first. */
+export interface ScreensOptions extends ScreenOptions {
   /**
    * Draws nothing before `complete` is called: the first picture takes milliseconds that a launch
    * does not wait for.
    */
   isHeld?: boolean;
-  /** Called with each picture of another size or kind: a mode set. */
-  onMode?: (display: DisplayReport) => void;
-  /** Takes what cannot be drawn, one text for each kind of it. */
-  onWarning?: (text: string) => void;
 }
 
 /** A picture without a word about its alpha, which means nothing on a screen. */
@@ -276,86 +245,5 @@ export class Screens implements Disposable {
 
   [Symbol.dispose](): void {
     for (const screen of this.#screens.values()) screen[Symbol.dispose]();
-  }
-}
-
-/** One display: its picture, and how often it has changed. */
-class Screen implements Disposable {
-  readonly link: PacedLink;
-  readonly display: GuestDisplay;
-  readonly handlers: DisplayHandlers;
-  /** Turns of the event loop in which the picture has changed. */
-  changes = 0;
-  /** Why its channel has ended; its picture may be old from then on. */
-  ended: string | undefined;
-  /** Whether somebody wants to know of frames as they come. */
-  isFollowed = false;
-  readonly #options: ScreensOptions;
-  readonly #onFrame: () => void;
-  #frames = 0;
-  #frameAt = -Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #first = Promise.withResolvers<void>();
-  #last = { messages: 0, bytes: 0 };
-
-  constructor(link: PacedLink, options: ScreensOptions, onFrame: () => void) {
-    this.link = link;
-    this.#options = options;
-    this.#onFrame = onFrame;
-    const { decoders, onWarning } = options;
-    this.display = new GuestDisplay({
-      onChange: ({ isReplaced }) => this.#changed(isReplaced),
-      ...(decoders === undefined ? {} : { decoders }),
-      ...(onWarning === undefined ? {} : { onWarning }),
-    });
-    this.handlers = this.display.handlers(link);
-    void link.closed.then(({ text }) => this.ended = text);
-  }
-
-  #changed(isReplaced: boolean): void {
-    this.changes++;
-    if (isReplaced && this.display.primary !== undefined) {
-      this.#first.resolve();
-      this.#options.onMode?.(this.report());
-    }
-    const now = performance.now();
-    if (now - this.#frameAt >= FRAME_MS) {
-      this.#frameAt = now;
-      this.#frames++;
-    }
-    if (this.isFollowed) {
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        this.#onFrame();
-      }, FRAME_MS);
-    }
-  }
-
-  /** Resolves once there is a picture. @throws the signal's reason when it is aborted. */
-  async pictured(signal?: AbortSignal): Promise<void> {
-    await withDeadline(
-      "a picture",
-      () => this.#first.promise,
-      signal === undefined ? {} : { signal },
-    );
-  }
-
-  /** How it is now. @param stats Counts of its channel; the last ones where it has ended. */
-  report(stats?: Readonly<ChannelStats>): DisplayReport {
-    if (stats !== undefined) this.#last = { messages: stats.messages, bytes: stats.bytes };
-    const { primary } = this.display;
-    return {
-      id: this.link.id,
-      kind: "surface",
-      width: primary?.width ?? 0,
-      height: primary?.height ?? 0,
-      frames: this.#frames,
-      gl: { scanouts: 0, draws: 0, acks: 0, ackMicros: { p50: 0, p99: 0 }, cpuBytes: 0 },
-      surface: this.#last,
-    };
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
   }
 }

@@ -7,7 +7,8 @@ import { loadDecoders } from "../../lib/display/load_decoders.ts";
 import type { SerialPort } from "../../lib/guest/serial.ts";
 import type { QmpClient } from "../../lib/qmp/client.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";
-import { type DisplayReport, Screens } from "../../lib/vm/screens.ts";
+import type { DisplayReport } from "../../lib/vm/screen.ts";
+import { Screens } from "../../lib/vm/screens.ts";
 import { LiveGuest } from "./live_guest.ts";
 import { hasNewerQemu, NEWER_QEMU, whyNoNewerQemuHere } from "../../tools/newer_qemu.ts";
 

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/
 import { decode } from "fast-png";
 import { pause, retry, withDeadline } from "../../lib/base/deadline.ts";
 import { ControlClient } from "../../lib/vm/control.ts";
-import type { DisplayReport } from "../../lib/vm/screens.ts";
+import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { LiveGuest } from "./live_guest.ts";
 import { HELLO, type Sandbox, sandboxTest } from "./sandbox.ts";
 import { differenceOf, parsePpm, type PlainPicture } from "./screen_rig.ts";

@@ -3,7 +3,8 @@ import { pause } from "../../lib/base/deadline.ts";
 import { UsageError } from "../../lib/base/errors.ts";
 import type { ChannelEnd, PacedLink } from "../../lib/spice/channel.ts";
 import { type SpiceCloseReason, SpiceSession } from "../../lib/spice/session.ts";
-import { type DisplayReport, Screens, type ScreensOptions } from "../../lib/vm/screens.ts";
+import type { DisplayReport } from "../../lib/vm/screen.ts";
+import { Screens, type ScreensOptions } from "../../lib/vm/screens.ts";
 import { type FakeConnection, FakeSpiceServer, join, le } from "../fakes/spice_server.ts";
 
 /** A display that is drawn on by hand. */

@@ -3,7 +3,7 @@ import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/cli/args.ts";
 import { viewSettingsOf } from "../../lib/cli/commands/view.ts";
 import { since } from "../../lib/cli/view_source.ts";
-import type { DisplayReport } from "../../lib/vm/screens.ts";
+import type { DisplayReport } from "../../lib/vm/screen.ts";
 
 const settings = (...args: string[]) => viewSettingsOf(parseCommandLine(["view", ...args]));
 
