@@ -23,6 +23,8 @@ import type { SpiceKeeper } from "./spice_keeper.ts";
 const GREETING_MS = 30_000;
 const SPICE_MS = 10_000;
 const HELPER_MS = 15_000;
+/** How long the first picture is left unread for the answer to `cont`, in milliseconds. */
+const HOLD_MS = 5;
 
 /** Options of {@linkcode launch}. */
 export interface LaunchOptions {
@@ -104,7 +106,7 @@ export async function launch(
     if (plan.spice !== undefined && clients.spice !== undefined) {
       vm.attached(await attachSpice(clients.spice, vm, plan.spice, options, signal, stack));
     }
-    await vm.resume(signal);
+    await resume(vm, signal);
     vm.screens?.complete(signal);
   } catch (error) {
     if (process.gone.aborted && !options.signal.aborted) throw process.gone.reason;
@@ -118,6 +120,19 @@ export async function launch(
       await owned.disposeAsync();
     },
   };
+}
+
+/**
+ * Lets the guest run. QEMU may have to wait for the display before it can answer, so that is read
+ * again after a moment, whether or not the answer has come.
+ */
+async function resume(vm: VirtualMachine, signal: AbortSignal): Promise<void> {
+  const timer = setTimeout(() => vm.screens?.release(), HOLD_MS);
+  try {
+    await vm.resume(signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Listens where QEMU will connect; the listener is closed with the launch at the latest. */

@@ -29,8 +29,9 @@ export type DisplayListener = (display: DisplayReport) => void;
 /** Options of {@linkcode Screens}; a server of ours sends no compressed images at first. */
 export interface ScreensOptions extends ScreenOptions {
   /**
-   * Draws nothing before `complete` is called: the first picture takes milliseconds that a launch
-   * does not wait for.
+   * Draws nothing before `release` or `complete` is called: the first picture takes milliseconds
+   * that a launch does not wait for. A guest that runs must not be held: its first mode set waits,
+   * and QEMU with it, until the display is read, for 30 s.
    */
   isHeld?: boolean;
 }
@@ -46,6 +47,7 @@ export class Screens implements Disposable {
   readonly #options: ScreensOptions;
   readonly #screens = new Map<number, Screen>();
   readonly #listeners = new Set<DisplayListener>();
+  #isHeld: boolean;
   #session: SpiceSession | undefined;
   /** Why the session has ended. */
   #ended: string | undefined;
@@ -59,6 +61,7 @@ export class Screens implements Disposable {
 
   constructor(options: ScreensOptions = {}) {
     this.#options = options;
+    this.#isHeld = options.isHeld ?? false;
   }
 
   /** Makes what draws a display: to be given to `SpiceSession.connect`. */
@@ -70,7 +73,7 @@ export class Screens implements Disposable {
     screen.isFollowed = this.#listeners.size > 0;
     if (this.#decoders !== undefined) screen.display.decoders = this.#decoders;
     this.#screens.set(link.id, screen);
-    if (this.#options.isHeld && this.#parts === undefined) link.pause();
+    if (this.#isHeld) link.pause();
     return screen.handlers;
   };
 
@@ -85,6 +88,12 @@ export class Screens implements Disposable {
     });
   }
 
+  /** Draws from now on, where it was held. */
+  release(): void {
+    this.#isHeld = false;
+    for (const { link } of this.#screens.values()) link.resume();
+  }
+
   /**
    * Links what a launch does not wait for: the keyboard and the pointer. Returns at once; what the
    * server does not have or does not give stays unlinked.
@@ -92,7 +101,7 @@ export class Screens implements Disposable {
    * @param signal Gives up linking.
    */
   complete(signal?: AbortSignal): void {
-    for (const { link } of this.#screens.values()) link.resume();
+    this.release();
     const session = this.#session;
     if (session === undefined || this.#parts !== undefined) return;
     const options = signal === undefined ? {} : { signal };

@@ -148,7 +148,7 @@ Deno.test("Screens that are held draw nothing before they are let go", () => {
   const held = makeDisplay({ isHeld: true });
   using _owned = held.screens;
   assertEquals(held.isPaused(), true);
-  held.screens.complete();
+  held.screens.release();
   assertEquals(held.isPaused(), false);
   const free = makeDisplay();
   using _free = free.screens;
