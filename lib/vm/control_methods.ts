@@ -5,6 +5,7 @@ import type { ExtraForward } from "../qemu/launch_options.ts";
 import type { ControlMethod, ControlPeer } from "./control.ts";
 import type { EventLog } from "./events.ts";
 import type { StopRung, VirtualMachine, VmIdentity } from "./machine.ts";
+import type { PointerMover } from "./pointer.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 import type { VmState } from "./state.ts";
 import type { DisplayReport } from "./screen.ts";
@@ -45,6 +46,8 @@ export class VmMethods {
   readonly #onStopRequest: () => void;
   readonly #startedAt = performance.now();
   readonly #left = Promise.withResolvers<null>();
+  readonly #signals = new WeakMap<ControlPeer, AbortSignal>();
+  #mover: Promise<PointerMover> | undefined;
   #vm: VirtualMachine | undefined;
   #prepared: PreparedLaunch | undefined;
 
@@ -69,18 +72,20 @@ export class VmMethods {
     return {
       status: () => this.status(),
       stop: ({ kill }) => this.#stop(kill === true ? "kill" : "powerdown"),
-      pause: () => this.#running().pause(),
-      resume: () => this.#running().resume(),
-      reset: () => this.#running().reset(),
-      qmp: ({ request }) => this.#running().qmp.executeRaw(requestOf(request)),
-      send: ({ data, serial }) => this.#serial(serial).write(bytesOf(data)),
+      pause: () => this.#reach("pause", (vm) => vm.pause()),
+      resume: () => this.#reach("resume", (vm) => vm.resume()),
+      reset: () => this.#reach("reset", (vm) => vm.reset()),
+      qmp: ({ request }) => this.#reach("use QMP", (vm) => vm.qmp.executeRaw(requestOf(request))),
+      send: ({ data, serial }) =>
+        this.#reach("send", () => this.#serial(serial).write(bytesOf(data))),
       type: ({ text }, peer) =>
-        this.#running().type(textOf(text, "text"), { signal: signalOf(peer) }),
-      keys: ({ keys }, peer) => this.#running().keys(textsOf(keys), { signal: signalOf(peer) }),
-      pointer: (params) => this.#pointer(params),
+        this.#running().type(textOf(text, "text"), { signal: this.#signalOf(peer) }),
+      keys: ({ keys }, peer) =>
+        this.#running().keys(textsOf(keys), { signal: this.#signalOf(peer) }),
+      pointer: (params, peer) => this.#pointer(params, this.#signalOf(peer)),
       screenshot: ({ path, display, cursor }) =>
         this.#running().screenshot(textOf(path, "path"), {
-          display: typeof display === "number" ? display : 0,
+          display: displayOf(display),
           cursor: cursor === true,
         }),
       displays: () => this.#running().screens?.displays() ?? [],
@@ -120,6 +125,17 @@ export class VmMethods {
     return { reason };
   }
 
+  /** Does something with the VM. @throws {NotRunningError} where there is none, or it ends. */
+  async #reach<T>(what: string, work: (vm: VirtualMachine) => Promise<T>): Promise<T> {
+    const vm = this.#running();
+    try {
+      return await work(vm);
+    } catch (error) {
+      const { failureOf } = await import("./guest_access.ts");
+      throw await failureOf(vm, what, error);
+    }
+  }
+
   /** The VM, if QMP can be used. @throws {NotRunningError} */
   #running(): VirtualMachine {
     const vm = this.#vm;
@@ -142,10 +158,23 @@ export class VmMethods {
     return null;
   }
 
-  async #pointer(params: Record<string, unknown>): Promise<null> {
-    const { movePointer } = await import("./pointer.ts");
-    await movePointer(this.#running().screens, params);
+  async #pointer(params: Record<string, unknown>, client: AbortSignal): Promise<null> {
+    const vm = this.#running();
+    this.#mover ??= import("./pointer.ts").then(({ PointerMover }) => new PointerMover(vm));
+    await (await this.#mover).move(params, client);
     return null;
+  }
+
+  /** Aborted when the client goes: nobody types for somebody who has left. */
+  #signalOf(peer: ControlPeer): AbortSignal {
+    const known = this.#signals.get(peer);
+    if (known !== undefined) return known;
+    const left = new AbortController();
+    this.#signals.set(peer, left.signal);
+    peer.own({
+      [Symbol.dispose]: () => left.abort(new DOMException("the client has left", "AbortError")),
+    });
+    return left.signal;
   }
 
   /** Notices of frames, without their pixels; returns the displays as they are now. */
@@ -173,13 +202,10 @@ function textsOf(value: unknown): string[] {
   throw new UsageError("Cannot do that: the parameter keys is missing, expected a list of texts");
 }
 
-/** Aborted when the client goes: nobody types for somebody who has left. */
-function signalOf(peer: ControlPeer): AbortSignal {
-  const left = new AbortController();
-  peer.own({
-    [Symbol.dispose]: () => left.abort(new DOMException("the client has left", "AbortError")),
-  });
-  return left.signal;
+function displayOf(value: unknown): number {
+  if (value === undefined) return 0;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  throw new UsageError("Cannot do that: the parameter display is not the number of a display");
 }
 
 /** Bytes travel as base64. */

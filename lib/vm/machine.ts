@@ -203,7 +203,8 @@ export class VirtualMachine {
   /**
    * Saves the screen as PNG: what SPICE has brought, or QEMU's own screendump where there is none.
    *
-   * @throws {HostFailure} when `path` cannot be written. {HostError} where there is no such display.
+   * @throws {HostFailure} when `path` cannot be written. {UsageError} where there is no such display.
+   * @throws {NotRunningError} when the VM ends first.
    */
   async screenshot(path: string, options: ScreenshotOptions = {}): Promise<ScreenshotReport> {
     const { saveScreenshot } = await import("./screenshot.ts");

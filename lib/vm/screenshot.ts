@@ -1,8 +1,10 @@
 /** Saving a guest's screen: the picture that SPICE has brought, else QEMU's own screendump. */
-import { HostError, UsageError, UtmostError } from "../base/errors.ts";
+import { QmpError, SpiceError, UsageError, UtmostError } from "../base/errors.ts";
 import { replaceFile } from "../base/replace_file.ts";
 import { printable, quoted } from "../base/text.ts";
 import { cannotSave, savePng } from "../display/png.ts";
+import { QmpClosedError } from "../qmp/errors.ts";
+import { failureOf, type GuestOf } from "./guest_access.ts";
 import type { VirtualMachine } from "./machine.ts";
 
 /** Options of {@linkcode saveScreenshot}. */
@@ -24,6 +26,13 @@ export interface ScreenshotReport {
   why?: string;
 }
 
+/** What has to be known of a VM. */
+type PicturedVm = GuestOf & Pick<VirtualMachine, "screens" | "qmp">;
+
+/** What the system says to a QEMU that cannot write; QEMU passes it on. Source: strerror(3). */
+const HOST_FAILURES =
+  /No space left|Disk quota exceeded|File too large|Read-only file system|Input\/output error/i;
+
 /** How long the first picture may take to come, in milliseconds: it is sent as SPICE attaches. */
 const FIRST_PICTURE_MS = 2_000;
 
@@ -33,12 +42,25 @@ const FIRST_PICTURE_MS = 2_000;
  *
  * @throws {UsageError} where there is no such display.
  * @throws {HostFailure} when `path` cannot be written.
- * @throws {HostError} when QEMU cannot save it either.
+ * @throws {QmpError} when QEMU cannot save it either; {SpiceError} for a display that only SPICE has.
+ * @throws {NotRunningError} when the VM ends first.
  */
 export async function saveScreenshot(
-  vm: VirtualMachine,
+  vm: PicturedVm,
   path: string,
-  { cursor = false, display = 0 }: ScreenshotOptions = {},
+  options: ScreenshotOptions = {},
+): Promise<ScreenshotReport> {
+  try {
+    return await save(vm, path, options);
+  } catch (error) {
+    throw await failureOf(vm, "save the screen", error);
+  }
+}
+
+async function save(
+  vm: PicturedVm,
+  path: string,
+  { cursor = false, display = 0 }: ScreenshotOptions,
 ): Promise<ScreenshotReport> {
   const report = { path, display };
   const [picture, why] = await vm.screens?.capture(display, {
@@ -51,9 +73,9 @@ export async function saveScreenshot(
     return { ...report, source: "spice" };
   }
   if (display !== 0) {
-    throw new UsageError(`Cannot save display ${display} to ${quoted(path)}: ${why}`, {
-      hint: "Without SPICE only display 0 can be saved.",
-    });
+    const message = `Cannot save display ${display} to ${quoted(path)}: ${why}`;
+    if (vm.screens !== undefined) throw new SpiceError(message);
+    throw new UsageError(message, { hint: "Without SPICE only display 0 can be saved." });
   }
   await screendump(vm, path);
   const noCursor = cursor ? ", so the pointer is not in it" : "";
@@ -61,14 +83,16 @@ export async function saveScreenshot(
 }
 
 /** Lets QEMU save its first display; GL scanouts are not in its picture. */
-async function screendump(vm: VirtualMachine, path: string): Promise<void> {
+async function screendump(vm: PicturedVm, path: string): Promise<void> {
   try {
     await replaceFile(path, async (filename) => {
       await vm.qmp.execute("screendump", { filename, format: "png" }, { timeoutMs: 30_000 });
     });
   } catch (error) {
     if (!(error instanceof UtmostError)) throw cannotSave(path, error);
-    throw new HostError(`Cannot save the screen to ${quoted(path)}: ${printable(error.message)}`, {
+    if (error instanceof QmpClosedError) throw error;
+    if (HOST_FAILURES.test(error.message)) throw cannotSave(path, error);
+    throw new QmpError(`Cannot save the screen to ${quoted(path)}: ${printable(error.message)}`, {
       cause: error,
     });
   }

@@ -1,8 +1,8 @@
 /** The steps of a scripted run: wait for serial text, send to the serial port, save the screen. */
-import { ExpectError, GuestError, UsageError } from "../base/errors.ts";
+import { ExpectError, GuestError, NotRunningError, UsageError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
-import { withDeadline } from "../base/deadline.ts";
 import type { SerialPort } from "../guest/serial.ts";
+import { endingOf } from "./guest_access.ts";
 import type { VirtualMachine } from "./machine.ts";
 import type { ScreenshotReport } from "./screenshot.ts";
 
@@ -11,9 +11,6 @@ export type Step =
   | { kind: "expect"; pattern: RegExp; /** As it was given. */ text: string }
   | { kind: "send"; bytes: Uint8Array }
   | { kind: "screenshot"; path: string };
-
-/** How long the exit of QEMU may lag behind the end of its serial port, in milliseconds. */
-const EXIT_LAG_MS = 5_000;
 
 /** Options of {@linkcode runSteps}. */
 export interface StepsOptions {
@@ -28,7 +25,7 @@ export interface StepsOptions {
  * Runs the steps one after the other.
  *
  * @throws {UsageError} when the configuration has no terminal to talk to.
- * @throws {ExpectError} when the guest ends before the text comes.
+ * @throws {ExpectError} when the guest ends before the text comes, or before its picture is taken.
  * @throws {GuestError} when it crashes; {QemuError} when QEMU dies.
  * @throws the signal's reason when it is aborted.
  */
@@ -48,7 +45,9 @@ export async function runSteps(
         break;
       case "screenshot":
         options.onWait?.("a screenshot");
-        options.onPicture?.(await vm.screenshot(step.path));
+        options.onPicture?.(
+          await vm.screenshot(step.path).catch((error) => lastLook(vm, step, error)),
+        );
         break;
     }
   }
@@ -87,10 +86,18 @@ async function expect(
 
 /** Throws why the VM ended, where that says more than `otherwise`, the failure that was seen. */
 async function ended(vm: VirtualMachine, otherwise: unknown): Promise<never> {
-  const ending = await withDeadline("the exit of QEMU", () => vm.ended, {
-    timeoutMs: EXIT_LAG_MS,
-  }).catch(() => undefined);
-  throw ending?.error ?? otherwise;
+  throw (await endingOf(vm))?.error ?? otherwise;
+}
+
+/** Throws why there is no picture: a guest that has ended is not there to be looked at. */
+async function lastLook(
+  vm: VirtualMachine,
+  { path }: Step & { kind: "screenshot" },
+  cause: unknown,
+): Promise<never> {
+  if (!(cause instanceof NotRunningError)) throw cause;
+  const message = `Cannot save the screen to ${quoted(path)}: the guest ended before`;
+  return await ended(vm, new ExpectError(message, { cause }));
 }
 
 function lastWords(pattern: string, serial: SerialPort, cause: unknown): ExpectError {

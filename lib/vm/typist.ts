@@ -2,21 +2,22 @@
  * Typing on a guest's keyboard: one typist at a time, so that two clients' keys do not mix, through
  * SPICE where the session has its inputs channel, else through QMP.
  */
-import { NotRunningError } from "../base/errors.ts";
 import { type Keyboard, pressChords, typeText, type TypingOptions } from "../base/keyboard.ts";
 import { type Key, parseChord } from "../base/keys.ts";
 import { QmpKeyboard } from "../qmp/input.ts";
+import { expectAwake, failureOf, type GuestOf } from "./guest_access.ts";
 import type { VirtualMachine } from "./machine.ts";
+import { Turns } from "./turns.ts";
 
 /** What carried the keys to QEMU. */
 export type InputPath = "spice" | "qmp";
 
 /** Types on one VM's keyboard. */
 export class Typist {
-  readonly #vm: VirtualMachine;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #vm: GuestOf & Pick<VirtualMachine, "screens" | "qmp">;
+  readonly #turns = new Turns();
 
-  constructor(vm: VirtualMachine) {
+  constructor(vm: GuestOf & Pick<VirtualMachine, "screens" | "qmp">) {
     this.#vm = vm;
   }
 
@@ -24,39 +25,53 @@ export class Typist {
    * Types a text; see {@linkcode typeText}.
    *
    * @throws {UsageError} when a character is on no key of a US keyboard; nothing is typed then.
-   * @throws {NotRunningError} when the VM ends before all is typed.
+   * @throws {NotRunningError} while the guest is paused, and when it is paused or the VM ends before
+   * all is typed.
    */
   type(text: string, options: TypingOptions = {}): Promise<InputPath> {
-    return this.#inTurn(options, (keyboard, taken) => typeText(keyboard, text, taken));
+    return this.#inTurn("type", options, (keyboard) => typeText(keyboard, text, options));
   }
 
   /**
    * Presses chords such as `ctrl-alt-delete` one after another; see {@linkcode pressChords}.
    *
-   * @throws {UsageError} when a name is none; nothing is pressed then.
+   * @throws {UsageError} when a name is none; nothing is pressed then. {NotRunningError} as `type`.
    */
   async press(chords: readonly string[], options: TypingOptions = {}): Promise<InputPath> {
     const keys: Key[][] = chords.map(parseChord);
-    return await this.#inTurn(options, (keyboard, taken) => pressChords(keyboard, keys, taken));
+    return await this.#inTurn("press keys", options, (keyboard) => {
+      return pressChords(keyboard, keys, options);
+    });
   }
 
   /** Waits for its turn, and lets `work` have the keyboard. */
   #inTurn(
-    options: TypingOptions,
-    work: (keyboard: Keyboard, options: TypingOptions) => Promise<void>,
+    what: string,
+    { signal }: TypingOptions,
+    work: (keyboard: Keyboard) => Promise<void>,
   ): Promise<InputPath> {
-    const mine = this.#turn.then(async (): Promise<InputPath> => {
-      options.signal?.throwIfAborted();
+    const vm = this.#vm;
+    return this.#turns.take(async (): Promise<InputPath> => {
       try {
-        const spice = await this.#vm.screens?.inputs();
-        await work(spice ?? new QmpKeyboard(this.#vm.qmp), options);
+        const spice = await vm.screens?.inputs();
+        await work(awake(vm, what, spice ?? new QmpKeyboard(vm.qmp)));
         return spice === undefined ? "qmp" : "spice";
-      } catch (cause) {
-        if (!this.#vm.gone.aborted) throw cause;
-        throw new NotRunningError("Cannot type all of it: the VM has ended", { cause });
+      } catch (error) {
+        throw await failureOf(vm, what, error);
       }
-    });
-    this.#turn = mine.catch(() => {});
-    return mine;
+    }, signal);
   }
+}
+
+/** A keyboard that presses no key while the guest is paused. */
+function awake(vm: GuestOf, what: string, keyboard: Keyboard): Keyboard {
+  return {
+    get capsLock() {
+      return keyboard.capsLock ?? false;
+    },
+    async sendKeys(events, signal) {
+      if (events.some(({ down }) => down)) expectAwake(vm, what);
+      await keyboard.sendKeys(events, signal);
+    },
+  };
 }

@@ -169,6 +169,43 @@ sandboxTest(
   },
 );
 
+sandboxTest(
+  "e2e: run: a picture of a guest that powers off is missed, not a defect",
+  async (sandbox) => {
+    const run = await sandbox.run([
+      ...[
+        await sandbox.bundle(),
+        "--serial",
+        "off",
+        "--expect",
+        "hello> ",
+        "--send",
+        "poweroff\\n",
+      ],
+      ...["--screenshot", sandbox.path("late.png")],
+    ]);
+    if (run.code === 0) return; // it was quicker than the guest
+    assertEquals(run.code, 9, run.stderr);
+    assertStringIncludes(run.stderr, "Cannot save the screen to");
+    assertStringIncludes(run.stderr, "the guest ended before");
+  },
+);
+
+sandboxTest("e2e: type, keys: a paused VM is refused, with the way out", async (sandbox) => {
+  const id = await sandbox.boot(await sandbox.bundle());
+  await sandbox.run(["pause", id]);
+  for (const args of [["type", id, "x"], ["keys", id, "ret"]]) {
+    const { code, stderr } = await sandbox.run(args);
+    assertEquals(code, 13, stderr);
+    assertStringIncludes(stderr, `${id} is paused, expected running`);
+    assertStringIncludes(stderr, `utmost resume ${id}`);
+  }
+  await sandbox.run(["resume", id]);
+  await sandbox.json(["type", id, "awake\\n"]);
+  await serialSays(sandbox, id, "echo: awake");
+  await sandbox.run(["stop", "--kill", id]);
+});
+
 sandboxTest("e2e: view: what a VM draws is counted, for as long as was asked", async (sandbox) => {
   const id = await sandbox.boot(await sandbox.bundle());
   const [file, path] = [sandbox.path("stats.json"), sandbox.path("view.png")];

@@ -1,0 +1,92 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import {
+  HostFailure,
+  NotRunningError,
+  QmpError,
+  SpiceError,
+  UsageError,
+} from "../../lib/base/errors.ts";
+import type { QmpClient } from "../../lib/qmp/client.ts";
+import { QmpClosedError, QmpCommandError } from "../../lib/qmp/errors.ts";
+import type { Captured, Screens } from "../../lib/vm/screens.ts";
+import { saveScreenshot } from "../../lib/vm/screenshot.ts";
+import { FakeGuest } from "../fakes/guest.ts";
+
+/** A VM whose screens answer with `capture`, and whose QEMU answers a screendump with `dump`. */
+function vmWith(
+  capture: ((vm: FakeGuest) => Promise<Captured>) | undefined,
+  dump: (vm: FakeGuest) => Promise<unknown> = () => Promise.resolve({}),
+) {
+  const guest = new FakeGuest();
+  return Object.assign(guest, {
+    screens: capture && { capture: () => capture(guest) } as unknown as Screens,
+    qmp: { execute: () => dump(guest) } as unknown as QmpClient,
+  });
+}
+
+const lost = () => Promise.resolve<Captured>([undefined, "SPICE is lost: it closed"]);
+const refusal = (desc: string) => () =>
+  Promise.reject(new QmpCommandError("screendump", { class: "GenericError", desc }));
+
+async function withPath(work: (path: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await work(`${folder}/screen.png`);
+    assertEquals((await Array.fromAsync(Deno.readDir(folder))).length, 0, "nothing is left");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("saveScreenshot tells the end of the VM, whichever way it comes", async () => {
+  await withPath(async (path) => {
+    const vms = [
+      vmWith((vm) => {
+        vm.end();
+        return Promise.reject(vm.gone.reason);
+      }),
+      vmWith(lost, (vm) => {
+        setTimeout(() => vm.end(), 10);
+        return Promise.reject(new QmpClosedError("Cannot run it: the connection is closed"));
+      }),
+    ];
+    for (const vm of vms) {
+      const error = await assertRejects(() => saveScreenshot(vm, path), NotRunningError);
+      assertEquals(error.message, "Cannot save the screen: the VM has ended");
+    }
+  });
+});
+
+Deno.test("saveScreenshot tells QEMU's failures by who has failed", async () => {
+  await withPath(async (path) => {
+    await assertRejects(
+      () =>
+        saveScreenshot(
+          vmWith(lost, refusal("there is no console to take a screendump from")),
+          path,
+        ),
+      QmpError,
+      "there is no console",
+    );
+    await assertRejects(
+      () => saveScreenshot(vmWith(lost, refusal("failed to write: No space left on device")), path),
+      HostFailure,
+      "No space left on device",
+    );
+  });
+});
+
+Deno.test("saveScreenshot of a further display needs SPICE, now or at all", async () => {
+  await withPath(async (path) => {
+    await assertRejects(
+      () => saveScreenshot(vmWith(lost), path, { display: 1 }),
+      SpiceError,
+      "Cannot save display 1 to",
+    );
+    await assertRejects(
+      () => saveScreenshot(vmWith(undefined), path, { display: 1 }),
+      UsageError,
+      "there is no SPICE",
+    );
+  });
+});
