@@ -29,6 +29,7 @@ import {
 import type { LinkResult } from "./link.ts";
 import type { MessageMemory } from "./memory.ts";
 import type { SpiceStream } from "./transport.ts";
+import { TurnBudget } from "./turn_budget.ts";
 
 /** Complete messages with a broken structure that are put up with. */
 const MAX_MALFORMED = 100;
@@ -241,7 +242,7 @@ export interface ChannelOptions {
   onMigrate?: () => void;
 }
 
-/** A wait for other channels. */
+/** A wait: for other channels, or for the rest of the process. */
 interface Hold {
   /** Rejects where that fails. */
   over: PromiseWithResolvers<void>;
@@ -271,6 +272,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   readonly #routes: Routes;
   readonly #splitter: MessageSplitter;
   readonly #ack = new AckWindow();
+  readonly #turns = new TurnBudget();
   readonly #ending = Promise.withResolvers<void>();
   readonly #ended = Promise.withResolvers<ChannelEnd>();
   #outbox: Uint8Array[] = [];
@@ -327,6 +329,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
         const chunk = await this.#stream.chunk(room);
         if (!chunk) break;
         this.stats.bytes += chunk.length;
+        this.#turns.start();
         if (room && chunk.buffer === room.buffer) {
           this.#splitter.filled(chunk.length);
           while (this.#held) await this.#goOn(this.#held);
@@ -341,6 +344,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
       this.#end ??= { by: "error", text: error instanceof Error ? error.message : "", error };
     }
     this.#ending.resolve();
+    this.#turns.stop();
     this.#stream.close();
     this.#splitter.release();
     for (const { resolve } of this.#reaching) resolve();
@@ -349,7 +353,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     return this.#end;
   }
 
-  /** Handles the messages in a chunk; waits where the server says so. */
+  /** Handles the messages in a chunk; waits where the server says so, and when they take long. */
   async #feed(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length && !this.#end;) {
       at += this.#splitter.feed(at === 0 ? chunk : chunk.subarray(at));
@@ -362,7 +366,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     return this.#ending.promise;
   }
 
-  /** Whether messages wait for another channel. */
+  /** Whether messages wait, for another channel or for the rest of the process. */
   get isHeld(): boolean {
     return this.#held !== undefined;
   }
@@ -394,17 +398,22 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
 
   /** Handles nothing more until other channels have handled the messages `awaited`. */
   #hold(awaited: readonly AwaitedMessage[]): void {
-    const waiting = this.#options.waitFor?.(awaited);
+    this.#holdUntil(this.#options.waitFor?.(awaited));
+  }
+
+  /** Handles nothing more until `waiting` resolves; goes on where there is nothing to wait for. */
+  #holdUntil(waiting: Promise<void> | undefined): void {
     if (waiting === undefined) return;
     const over = Promise.withResolvers<void>();
     waiting.then(over.resolve, over.reject);
     this.#held = { over, later: [] };
   }
 
-  /** Waits for other channels, and then handles what was put off. */
+  /** Waits as long as it takes, and then handles what was put off. */
   async #goOn(held: Hold): Promise<void> {
     await held.over.promise;
     this.#held = undefined;
+    this.#turns.start();
     for (const handle of held.later) {
       if (!this.#end) handle(); // may hold again, and then puts itself off
     }
@@ -557,6 +566,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     } catch (error) {
       this.#countMalformed(type, error);
     }
+    if (!this.#held) this.#holdUntil(this.#turns.spend());
   }
 
   #countUnknown(type: number): void {

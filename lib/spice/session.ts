@@ -133,7 +133,9 @@ export class SpiceSession implements AsyncDisposable {
   #waitingFor = "connection to the server";
   #stallTimer: ReturnType<typeof setInterval> | undefined;
   #sessionId = 0;
-  #offered: OfferedChannel[] = [];
+  readonly #offered: OfferedChannel[] = [];
+  /** Types and ids of `offered`. */
+  readonly #known = new Set<number>();
   readonly #mouseMode: MouseMode;
   #serverName = "";
 
@@ -468,10 +470,10 @@ export class SpiceSession implements AsyncDisposable {
 
   /** Takes note of channels that the server has; a later list holds additions only. */
   #offer(channels: readonly { type: number; id: number }[]): void {
-    const known = new Set(this.#offered.map(({ type, id }) => type << 8 | id));
     for (const { type, id } of channels) {
-      if (known.has(type << 8 | id)) continue;
-      known.add(type << 8 | id);
+      const key = type << 8 | id;
+      if (this.#known.has(key)) continue;
+      this.#known.add(key);
       const channel = { channel: channelType(type), type, id };
       this.#offered.push(channel);
       if (this.#isAttached) this.#addLater(channel);

@@ -72,6 +72,11 @@ const LIMITS: readonly [what: string, source: string, ...tests: string[]][] = [
     "spice_channel: endIfStalled ends a channel that stands inside a message",
   ],
   [
+    "cheap messages that draw, in any number: turns of the event loop between them",
+    "spice/turn_budget.ts",
+    "spice_turns: a flood leaves turns to others: ${what}",
+  ],
+  [
     "waits for other channels: 30 s, no rings",
     "spice/channel_waits.ts",
     "spice_waits: a wait that is in vain ends the channel",
