@@ -79,7 +79,10 @@ export interface DisplayStats {
 export interface GuestDisplayOptions {
   /** Where surfaces take their memory from; it must be zeroed. */
   allocate?: AllocatePixels;
-  /** Called at most once per turn of the event loop, after the messages of that turn. */
+  /**
+   * Called at most once per turn of the event loop, after the messages of that turn. What it throws
+   * ends the channel with its next message that changes something.
+   */
   onChange?: (change: DisplayChange) => void;
   /** Is told, once per reason, what is not drawn; safe to show. */
   onWarning?: (text: string) => void;
@@ -114,6 +117,8 @@ export class GuestDisplay {
   #isReplaced = false;
   #hasNewHeads = false;
   #isNotifying = false;
+  /** What `onChange` threw. */
+  #failure: { error: unknown } | undefined;
 
   constructor(options: GuestDisplayOptions = {}) {
     this.#options = options;
@@ -383,6 +388,7 @@ export class GuestDisplay {
 
   /** Tells of changes once the messages of this turn are done. */
   #notify(): void {
+    if (this.#failure) throw this.#failure.error;
     if (this.#isNotifying) return;
     this.#isNotifying = true;
     queueMicrotask(() => {
@@ -396,7 +402,11 @@ export class GuestDisplay {
       this.#isReplaced = false;
       this.#hasNewHeads = false;
       if (change.isReplaced || change.damage.length > 0) this.stats.frames++;
-      this.#options.onChange?.(change);
+      try {
+        this.#options.onChange?.(change);
+      } catch (error) {
+        this.#failure = { error }; // nobody would catch it here
+      }
     });
   }
 }

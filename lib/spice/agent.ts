@@ -137,7 +137,7 @@ export class SpiceAgent {
     this.#link = link;
     this.#sender = new AgentSender(link);
     let tokens = 0;
-    link.closed.then(({ text }) => this.#end(text));
+    link.closed.then(({ text }) => this.#end(text)).catch(() => {}); // onEvent's affair: it is over
     return {
       init: ({ agentConnected, agentTokens }) => {
         tokens = agentTokens;

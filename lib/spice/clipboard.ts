@@ -321,13 +321,13 @@ export class GuestClipboard {
     const name = FORMAT_NAMES.get(format);
     const supply = name && offer?.[name];
     if (supply === undefined) return undefined;
-    if (typeof supply !== "function") return this.#encode(supply);
     try {
-      const contents = await withDeadline(
+      const contents = typeof supply !== "function" ? supply : await withDeadline(
         "contents of the clipboard",
         async () => await supply(),
         { timeoutMs: TIMEOUT_MS },
       );
+      // It may be too large only now: a guest that wants CR LF has said so since it was offered.
       return this.#encode(contents);
     } catch {
       return undefined; // the guest's paste comes up empty

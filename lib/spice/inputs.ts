@@ -90,6 +90,7 @@ export class SpiceInputs implements Keyboard, Pointer, AsyncDisposable {
     const lost = channel.closed.then(({ text }) => {
       throw new SpiceClosedError(`Cannot open the inputs channel: ${text}`);
     });
+    lost.catch(() => {}); // it may come when nobody waits any longer, or before anybody does
     try {
       const ready = () => Promise.race([inputs.#ready.promise, lost]);
       await withDeadline("INIT of the inputs channel", ready, waiting);

@@ -53,6 +53,7 @@ export class MouseMode {
     const lost = closed.then(({ text }) => {
       throw new SpiceClosedError(`Cannot wait for the guest's pointer: ${text}`);
     });
+    lost.catch(() => {}); // it may come when nobody waits any longer, or before anybody does
     try {
       await withDeadline(
         `a guest whose pointer is ${kind}`,

@@ -7,7 +7,7 @@
  * spares its thread a poll every 10 ms for an INIT that comes too late).
  */
 import { pause, withDeadline } from "../base/deadline.ts";
-import { DeadlineError } from "../base/errors.ts";
+import { DeadlineError, SpiceError } from "../base/errors.ts";
 import {
   type ChannelEnd,
   type ChannelSetup,
@@ -118,6 +118,8 @@ export class SpiceSession implements AsyncDisposable {
   readonly #options: SpiceSessionOptions;
   readonly #streams = new Set<SpiceStream>();
   readonly #linked = new Map<string, SpiceChannel>();
+  /** Channels that `open` is linking. */
+  readonly #opening = new Set<string>();
   readonly #running: Promise<unknown>[] = [];
   readonly #memory = new MessageMemory();
   readonly #waits = new ChannelWaits((type, id) => this.#linked.get(channelName(type, id)));
@@ -321,9 +323,12 @@ export class SpiceSession implements AsyncDisposable {
     await this.#openDisplayAlone(id);
   }
 
-  /** Does something beside what the caller waits for, until the session ends. */
+  /**
+   * Does something beside what the caller waits for, until the session ends. What goes wrong there
+   * is a defect, of a listener for one, and ends the session.
+   */
   #background(work: Promise<void>): void {
-    const running = work.finally(() => {
+    const running = work.catch((error) => this.#endWith(endBy(error))).finally(() => {
       const at = this.#running.indexOf(running);
       if (at >= 0) this.#running.splice(at, 1);
     });
@@ -338,6 +343,7 @@ export class SpiceSession implements AsyncDisposable {
    * another client has.
    * @throws {SpiceTimeoutError} when the server does not answer within `timeoutMs`, 10 s if left out.
    * @throws {SpiceClosedError} when the session has ended.
+   * @throws {SpiceError} when the channel is linked already.
    * @throws the signal's reason when it is aborted first.
    */
   async open(
@@ -350,12 +356,15 @@ export class SpiceSession implements AsyncDisposable {
     if (this.#isClosing) {
       throw new SpiceClosedError(`Cannot link the ${name} channel: the session has ended`);
     }
-    if (this.#linked.has(name)) throw new Error(`Cannot link the ${name} channel twice`);
+    if (this.#linked.has(name) || this.#opening.has(name)) {
+      throw new SpiceError(`Cannot link the ${name} channel: it is linked already`);
+    }
     const tooLate = new SpiceTimeoutError(
       `Cannot link the ${name} channel: no answer within ${timeoutMs} ms`,
     );
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(tooLate), timeoutMs);
+    this.#opening.add(name);
     const opening = this.#open(
       AbortSignal.any(signal ? [late.signal, signal] : [late.signal]),
       setup,
@@ -364,10 +373,11 @@ export class SpiceSession implements AsyncDisposable {
     this.#running.push(opening.catch(() => {}));
     try {
       const channel = await opening;
-      this.#emit({ channel: channelType(setup.type), id, state: "up" });
+      this.#announce(channel, setup.type, "up");
       return channel;
     } finally {
       clearTimeout(timer);
+      this.#opening.delete(name);
     }
   }
 
@@ -426,8 +436,8 @@ export class SpiceSession implements AsyncDisposable {
       ...(onWarning ? { onWarning } : {}),
     });
     this.#linked.set(name, channel);
-    this.#emit({ channel: channelType(type), id, state: "linked" });
-    this.#running.push(this.#run(channel, stream, type));
+    this.#background(this.#run(channel, stream, type)); // reads nothing before this turn ends
+    this.#announce(channel, type, "linked");
     return channel;
   }
 
@@ -438,11 +448,13 @@ export class SpiceSession implements AsyncDisposable {
     this.#streams.delete(stream);
     if (!this.#isAttached) this.#lost.reject(this.#lossOf(end)); // attaching needs all of them
     const { id } = channel;
+    let why = end;
     try {
       this.#emit({ channel: channelType(type), id, state: "closed", reason: end.text });
-    } finally {
-      if (type === MAIN_TYPE) await this.#endWith(end);
+    } catch (error) {
+      why = endBy(error); // the listener's defect must not be overlooked
     }
+    if (type === MAIN_TYPE || why !== end) return await this.#endWith(why);
     if (type === DISPLAY_TYPE && this.#isAttached && end.by !== "client" && !this.#isClosing) {
       this.#background(this.#reopenDisplay(id));
     }
@@ -458,6 +470,16 @@ export class SpiceSession implements AsyncDisposable {
   #wait<T>(what: string, promise: Promise<T>): Promise<T> {
     this.#waitingFor = what;
     return Promise.race([promise, this.#lost.promise]);
+  }
+
+  /** Tells what has become of a channel that is kept only if it could be told. */
+  #announce(channel: SpiceChannel, type: number, state: "linked" | "up"): void {
+    try {
+      this.#emit({ channel: channelType(type), id: channel.id, state });
+    } catch (error) {
+      channel.close("its listener failed");
+      throw error;
+    }
   }
 
   #emit(event: SpiceEvent): void {
@@ -494,10 +516,10 @@ export class SpiceSession implements AsyncDisposable {
     const error = new SpiceClosedError(
       "Cannot keep the SPICE session: the VM moves to another host, which this client cannot follow",
     );
-    this.#endWith({ by: "error", text: error.message, error });
+    this.#background(this.#endWith(endBy(error)));
   }
 
-  /** Ends the session: closes every connection, then tells why. */
+  /** Ends the session: closes every connection, then tells why. Never rejects. */
   async #endWith(end: ChannelEnd): Promise<void> {
     if (this.#isClosing) return;
     this.#ending.abort();
@@ -505,10 +527,7 @@ export class SpiceSession implements AsyncDisposable {
     clearInterval(this.#stallTimer);
     for (const channel of this.#linked.values()) channel.close(end.text);
     for (const stream of this.#streams) stream.close();
-    const isServerAlive = end.by === "server" && await isServing(this.#target, (stream) => {
-      this.#streams.add(stream); // so that disposing does not wait for it
-      if (this.#isDisposed) stream.close();
-    });
+    const isServerAlive = end.by === "server" && await this.#isServing();
     this.#closed.resolve({
       ...end,
       text: isServerAlive
@@ -518,6 +537,17 @@ export class SpiceSession implements AsyncDisposable {
     });
   }
 
+  async #isServing(): Promise<boolean> {
+    try {
+      return await isServing(this.#target, (stream) => {
+        this.#streams.add(stream); // so that disposing does not wait for it
+        if (this.#isDisposed) stream.close();
+      });
+    } catch {
+      return false; // why the session ended is what matters
+    }
+  }
+
   /** Ends the session at once; resolves when nothing of it is left. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
@@ -525,4 +555,9 @@ export class SpiceSession implements AsyncDisposable {
     for (const stream of this.#streams) stream.close();
     while (this.#running.length > 0) await Promise.allSettled(this.#running.splice(0));
   }
+}
+
+/** How something ends that `error` ended. */
+function endBy(error: unknown): ChannelEnd {
+  return { by: "error", text: error instanceof Error ? error.message : String(error), error };
 }

@@ -1,5 +1,5 @@
 /** The picture of a display: surfaces, what is shown, basic draws, what is left out. */
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import type { DisplayChange } from "../../lib/display/guest_display.ts";
 import { MAX_SURFACE_BYTES } from "../../lib/display/surface.ts";
 import { base, bitmap, bitmapImage, display, FORMAT, image32 } from "./display_fixtures.ts";
@@ -260,4 +260,20 @@ Deno.test("GuestDisplay copies columns of any width to any place, wherever they 
       }
     }
   }
+});
+
+Deno.test("GuestDisplay lets the next message fail where onChange has thrown", async () => {
+  const defect = new TypeError("a defect of the caller");
+  const { send } = display(2, 2, FORMAT.xrgb, {
+    onChange() {
+      throw defect;
+    },
+  });
+  send.mark({});
+  await new Promise((resolve) => setTimeout(resolve, 0)); // what is uncaught fails the test
+  const draw = {
+    base: base(rect(0, 0, 1, 1)),
+    mask: NO_MASK,
+  };
+  assertEquals(assertThrows(() => send.draw_whiteness(draw)), defect);
 });

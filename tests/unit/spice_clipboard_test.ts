@@ -284,3 +284,15 @@ Deno.test("a grab of an unknown selection, and of a list without end, is harmles
     { kind: "clipboard", selection: "clipboard", formats: ["text"] },
   ]);
 });
+
+Deno.test("text that has become too large for the guest's lines is a refusal", async () => {
+  await using rig = await AgentRig.greeted();
+  await rig.agent.clipboard.offer({ text: "\n".repeat(MAX_BYTES / 2 + 1) });
+  await rig.guest.receive();
+  await rig.guest.announce(CRLF_CAPS); // each line needs two bytes from now on
+  for (let n = 1; n <= 2; n++) {
+    await rig.guest.send(8, le([4, 0], [4, 1]));
+    assertEquals(await rig.guest.receive(), { type: 4, body: le([4, 0], [4, 0]) });
+    assertEquals(rig.agent.stats.refused, n);
+  }
+});

@@ -263,3 +263,24 @@ Deno.test("a message beyond the limit ends the channel, and broken ones are put 
       "expected at most 64",
     );
   }));
+
+Deno.test("open that is given up once it is linked leaves no rejection behind", async () => {
+  const user = new AbortController();
+  await using server = await FakeSpiceServer.start({
+    main: async (connection) => {
+      await connection.write(INIT);
+      await connection.write(channelsList([3, 0]));
+      await connection.drain();
+    },
+  });
+  {
+    await using session = await SpiceSession.connect(server.target, {
+      onEvent: ({ channel, state }) => {
+        if (channel === "inputs" && state === "up") user.abort(new Error("enough"));
+      },
+    });
+    const { signal } = user;
+    await assertRejects(() => SpiceInputs.open(session, { signal }), Error, "enough");
+  }
+  await pause(0); // one that is unhandled fails the test
+});

@@ -83,3 +83,12 @@ Deno.test("a session asks for an absolute pointer by itself, and tells when it i
   assertEquals(session.mouseMode, { supported: 3, current: 2 });
   assertEquals(requests, [105, 2, 0]);
 });
+
+Deno.test("MouseMode: a wait that is over leaves no rejection behind", async () => {
+  const mode = new MouseMode("absolute");
+  const signal = AbortSignal.abort();
+  const closed = Promise.withResolvers<ChannelEnd>();
+  await assertRejects(() => mode.wait("absolute", closed.promise, { signal }), DOMException);
+  closed.resolve({ by: "server", text: "the server has gone" });
+  await new Promise((resolve) => setTimeout(resolve, 0)); // one that is unhandled fails the test
+});

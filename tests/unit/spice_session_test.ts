@@ -7,6 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
+import { SpiceError } from "../../lib/base/errors.ts";
 import {
   SpiceClosedError,
   SpiceConnectError,
@@ -19,6 +20,7 @@ import { empty, message } from "../../lib/spice/codec.ts";
 import { type SpiceEvent, SpiceSession } from "../../lib/spice/session.ts";
 import {
   channelsList,
+  type FakeConnection,
   type FakeServerOptions,
   FakeSpiceServer,
   framed,
@@ -417,6 +419,86 @@ Deno.test("an onEvent that throws fails the attach and leaves nothing behind", a
     })
   );
   assertEquals(error, defect);
+});
+
+for (const channel of ["main", "display"]) {
+  Deno.test(`an onEvent that throws when ${channel} closes ends the session, and is told`, async () => {
+    const goOn = Promise.withResolvers<void>();
+    const ends = async (connection: FakeConnection) => {
+      await connection.receive(); // INIT of a display
+      await connection.send(3, le([4, 1], [4, 20]));
+      await goOn.promise;
+    };
+    await using server = await FakeSpiceServer.start(
+      channel === "display"
+        ? { display: ends }
+        : { main: mainWith(channelsList([2, 0]), () => goOn.promise) },
+    );
+    const defect = new TypeError("a defect of the caller");
+    await using session = await SpiceSession.connect(server.target, {
+      onEvent: (event) => {
+        if (event.channel === channel && event.state === "closed") throw defect;
+      },
+    });
+    goOn.resolve();
+    const end = await session.closed;
+    assertEquals(end, { by: "error", text: defect.message, error: defect, isServerAlive: false });
+  });
+}
+
+Deno.test("a handler that throws ends its channel, and is told", async () => {
+  const defect = new TypeError("a defect of the caller");
+  const goOn = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    main: mainWith(channelsList([2, 0]), async (connection) => {
+      await goOn.promise;
+      await connection.send(105, le([2, 3], [2, 1])); // mouse mode
+      await connection.drain();
+    }),
+  });
+  await using session = await SpiceSession.connect(server.target, {
+    onMain: () => ({
+      mouse_mode() {
+        throw defect;
+      },
+    }),
+  });
+  goOn.resolve();
+  const end = await session.closed;
+  assertEquals(end, { by: "error", text: defect.message, error: defect, isServerAlive: false });
+});
+
+Deno.test("an onOffered or onWarning that throws ends the session, and is told", async () => {
+  const defect = new TypeError("a defect of the caller");
+  const fail = () => {
+    throw defect;
+  };
+  let goOn = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    main: mainWith(channelsList([2, 0]), async (connection) => {
+      await goOn.promise;
+      await connection.write(channelsList([2, 1])); // a display that will be refused
+      await connection.drain();
+    }),
+    link: (connection) => connection.write(linkReply(connection.link.id === 1 ? { error: 7 } : {})),
+  });
+  for (const listeners of [{ onOffered: fail }, { onWarning: fail }]) {
+    goOn = Promise.withResolvers();
+    await using session = await SpiceSession.connect(server.target, listeners);
+    goOn.resolve();
+    const { by, error } = await session.closed;
+    assertEquals({ by, error }, { by: "error", error: defect });
+  }
+});
+
+Deno.test("open links a channel once, also where it is asked for twice at a time", async () => {
+  await using server = await FakeSpiceServer.start();
+  await using session = await SpiceSession.connect(server.target);
+  const opening = session.open(listener([]));
+  const twice = "Cannot link the cursor channel: it is linked already";
+  await assertRejects(() => session.open(listener([])), SpiceError, twice);
+  await opening;
+  await assertRejects(() => session.open(listener([])), SpiceError, twice);
 });
 
 /** A channel that nobody has a use for: what comes is kept. */
