@@ -68,6 +68,7 @@ export class Session {
         () => this.#progress.waitingFor,
       );
       using _signals = this.#listenToSignals();
+      using _defects = surviveDefects((error) => printError(error, this.#progress));
       await using stack = new AsyncDisposableStack();
       try {
         flushes.push(this.#openEvents());
@@ -124,6 +125,8 @@ export class Session {
         onMachine: (vm) => this.#vm = vm,
         onWarning: (text) => progress.warning(text),
         onNotice: (text) => progress.info(text),
+        onDetail: (text) => progress.detail(text),
+        onDefect: (error) => printError(error, progress),
         onStopRequest: () => this.#end(new InterruptedError("stop", 15), "quit"),
       }),
     );
@@ -265,6 +268,29 @@ export class Session {
       this.#progress.warning(`Cannot save evidence to ${quoted(artifacts)}: ${reasonOf(error)}`);
     }
   }
+}
+
+/**
+ * Tells what nobody has caught, rather than let it end the process: a defect of ours must not take
+ * the VM with it.
+ */
+export function surviveDefects(tell: (error: unknown) => void): Disposable {
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    tell(event.reason);
+  };
+  const onError = (event: ErrorEvent) => {
+    event.preventDefault();
+    tell(event.error);
+  };
+  addEventListener("unhandledrejection", onRejection);
+  addEventListener("error", onError);
+  return {
+    [Symbol.dispose]() {
+      removeEventListener("unhandledrejection", onRejection);
+      removeEventListener("error", onError);
+    },
+  };
 }
 
 /** The wall-clock budget of a whole run. */

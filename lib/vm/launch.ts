@@ -18,6 +18,7 @@ import { VirtualMachine, type VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 import type { Screens } from "./screens.ts";
 import type { SpiceKeeper } from "./spice_keeper.ts";
+import { toldOnce } from "./told_once.ts";
 
 /** How long QEMU may take to connect to QMP and greet: firmware images are read before that. */
 const GREETING_MS = 30_000;
@@ -38,6 +39,10 @@ export interface LaunchOptions {
   onWarning?: (text: string) => void;
   /** Takes what the user may want to know: that SPICE is back. */
   onNotice?: (text: string) => void;
+  /** Takes what only the curious want to know: what the SPICE server says. */
+  onDetail?: (text: string) => void;
+  /** Takes a defect of ours behind the scenes, which does not end the VM. */
+  onDefect?: (error: unknown) => void;
 }
 
 /** A launched VM and all that it holds; disposing it ends the VM. */
@@ -107,7 +112,7 @@ export async function launch(
       vm.attached(await attachSpice(clients.spice, vm, plan.spice, options, signal, stack));
     }
     await resume(vm, signal);
-    vm.screens?.complete(signal);
+    vm.screens?.complete({ signal });
   } catch (error) {
     if (process.gone.aborted && !options.signal.aborted) throw process.gone.reason;
     throw error;
@@ -193,20 +198,26 @@ async function attachSpice(
   { SpiceKeeper, Screens }: SpiceClient,
   vm: VirtualMachine,
   path: string,
-  { log, onWarning, onNotice }: LaunchOptions,
+  { log, onWarning, onNotice, onDetail, onDefect }: LaunchOptions,
   signal: AbortSignal,
   stack: AsyncDisposableStack,
 ): Promise<SpiceKeeper> {
+  const once = {
+    ...(onWarning === undefined ? {} : { onWarning: toldOnce(onWarning) }),
+    ...(onDetail === undefined ? {} : { onDetail: toldOnce(onDetail) }),
+    ...(onDefect === undefined ? {} : { onDefect }),
+  };
   const screens = stack.use(
     new Screens({
+      ...once,
       isHeld: true,
       onMode: ({ id, kind, width, height }) =>
         log.emit({ event: "display", id, kind, width, height }),
-      ...(onWarning === undefined ? {} : { onWarning }),
     }),
   );
   return stack.use(
     await SpiceKeeper.attach({
+      ...once,
       path,
       screens,
       timeoutMs: SPICE_MS,

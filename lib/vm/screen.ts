@@ -38,6 +38,8 @@ export interface ScreenOptions {
   onMode?: (display: DisplayReport) => void;
   /** Takes what cannot be drawn, one text for each kind of it. */
   onWarning?: (text: string) => void;
+  /** Takes what a callback has thrown, which is a defect of ours and must not end the VM. */
+  onDefect?: (error: unknown) => void;
 }
 
 /** One display; its link is the session's. */
@@ -53,19 +55,29 @@ export class Screen implements Disposable {
   isFollowed = false;
   readonly #options: ScreenOptions;
   readonly #onFrame: () => void;
-  #frames = 0;
+  #frames: number;
   #frameAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #first = Promise.withResolvers<void>();
-  #last = { messages: 0, bytes: 0 };
+  /** Counts of the channel, live for as long as it is. */
+  #stats: Readonly<ChannelStats> | undefined;
+  /** What came on the channels before this one. */
+  readonly #base: Readonly<{ messages: number; bytes: number }>;
 
-  constructor(link: PacedLink, options: ScreenOptions, onFrame: () => void) {
+  /**
+   * @param onFrame Called with changes, at a screen's pace, while it is followed.
+   * @param before The screen whose place it takes: counts go on, for those who look on.
+   */
+  constructor(link: PacedLink, options: ScreenOptions, onFrame: () => void, before?: Screen) {
+    const { frames = 0, surface = { messages: 0, bytes: 0 } } = before?.report() ?? {};
+    this.#frames = frames;
+    this.#base = surface;
     this.link = link;
     this.#options = options;
     this.#onFrame = onFrame;
     const { decoders, onWarning } = options;
     this.display = new GuestDisplay({
-      onChange: ({ isReplaced }) => this.#changed(isReplaced),
+      onChange: ({ isReplaced }) => this.#guard(() => this.#changed(isReplaced)),
       ...(decoders === undefined ? {} : { decoders }),
       ...(onWarning === undefined ? {} : { onWarning }),
     });
@@ -87,8 +99,17 @@ export class Screen implements Disposable {
     if (this.isFollowed) {
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
-        this.#onFrame();
+        this.#guard(this.#onFrame);
       }, FRAME_MS);
+    }
+  }
+
+  /** Calls what is not ours; nobody could catch what it throws. */
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#options.onDefect?.(error);
     }
   }
 
@@ -101,9 +122,10 @@ export class Screen implements Disposable {
     );
   }
 
-  /** How it is now. @param stats Counts of its channel; the last ones where it has ended. */
+  /** How it is now. @param stats Live counts of its channel; those known before when left out. */
   report(stats?: Readonly<ChannelStats>): DisplayReport {
-    if (stats !== undefined) this.#last = { messages: stats.messages, bytes: stats.bytes };
+    this.#stats ??= stats;
+    const { messages = 0, bytes = 0 } = this.#stats ?? {};
     const { primary } = this.display;
     return {
       id: this.link.id,
@@ -112,7 +134,7 @@ export class Screen implements Disposable {
       height: primary?.height ?? 0,
       frames: this.#frames,
       gl: { scanouts: 0, draws: 0, acks: 0, ackMicros: { p50: 0, p99: 0 }, cpuBytes: 0 },
-      surface: this.#last,
+      surface: { messages: this.#base.messages + messages, bytes: this.#base.bytes + bytes },
     };
   }
 

@@ -6,11 +6,12 @@
  * displays. The rest is linked by `complete`, while the guest boots.
  */
 import { pause, withDeadline } from "../base/deadline.ts";
-import { DeadlineError, UsageError } from "../base/errors.ts";
+import { DeadlineError, UsageError, UtmostError } from "../base/errors.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
 import type { GuestCursor } from "../display/cursor.ts";
 import type { Picture } from "../display/picture.ts";
 import type { PacedLink } from "../spice/channel.ts";
+import type { CursorHandlers } from "../spice/cursor_channel.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 import type { SpiceInputs } from "../spice/inputs.ts";
 import type { SpiceSession } from "../spice/session.ts";
@@ -23,6 +24,9 @@ const QUIET_MS = 8;
 /** … or after so long, for a guest that never stops drawing. */
 const SETTLE_MS = 200;
 
+/** The mouse mode in which a guest takes places. Source: spice/enums.h, SPICE_MOUSE_MODE_CLIENT. */
+const ABSOLUTE = 2;
+
 /** Called with a display that has changed. */
 export type DisplayListener = (display: DisplayReport) => void;
 
@@ -34,6 +38,12 @@ export interface ScreensOptions extends ScreenOptions {
    * and QEMU with it, until the display is read, for 30 s.
    */
   isHeld?: boolean;
+}
+
+/** Options of {@linkcode Screens.complete}. */
+export interface CompleteOptions {
+  signal?: AbortSignal;
+  inputs?: boolean;
 }
 
 /** A picture without a word about its alpha, which means nothing on a screen. */
@@ -66,10 +76,11 @@ export class Screens implements Disposable {
 
   /** Makes what draws a display: to be given to `SpiceSession.connect`. */
   readonly onDisplay = (link: PacedLink): DisplayHandlers => {
-    this.#screens.get(link.id)?.[Symbol.dispose]();
+    const before = this.#screens.get(link.id);
+    before?.[Symbol.dispose]();
     const screen = new Screen(link, this.#options, () => {
       for (const listener of this.#listeners) listener(this.#report(screen));
-    });
+    }, before);
     screen.isFollowed = this.#listeners.size > 0;
     if (this.#decoders !== undefined) screen.display.decoders = this.#decoders;
     this.#screens.set(link.id, screen);
@@ -83,6 +94,8 @@ export class Screens implements Disposable {
     this.#ended = undefined;
     this.#parts = undefined;
     this.#cursors.clear();
+    this.#placed = undefined;
+    for (const screen of this.#screens.values()) this.#report(screen); // begins to count
     void session.closed.then(({ text }) => {
       if (this.#session === session) this.#ended = text;
     });
@@ -98,17 +111,32 @@ export class Screens implements Disposable {
    * Links what a launch does not wait for: the keyboard and the pointer. Returns at once; what the
    * server does not have or does not give stays unlinked.
    *
-   * @param signal Gives up linking.
+   * @param options.signal Gives up linking.
+   * @param options.inputs Whether the keyboard is linked, too; so it is when left out.
    */
-  complete(signal?: AbortSignal): void {
+  complete({ signal, inputs: hasInputs = true }: CompleteOptions = {}): void {
     this.release();
     const session = this.#session;
     if (session === undefined || this.#parts !== undefined) return;
     const options = signal === undefined ? {} : { signal };
-    const inputs = this.#openInputs(session, options).catch(() => {});
-    const cursors = inputs.then(() => this.#openCursors(session, options)).catch(() => {});
+    const failed = (what: string) => (error: unknown) => {
+      if (signal?.aborted || this.#session !== session || this.#ended !== undefined) return;
+      this.#tell(what, error);
+    };
+    const inputs = (hasInputs ? this.#openInputs(session, options) : Promise.resolve())
+      .catch(failed("there is no keyboard and pointer through SPICE"));
+    const cursors = inputs.then(() => this.#openCursors(session, options, failed))
+      .catch(failed("the pointer is not seen"));
     this.#parts = { inputs, cursors };
-    void cursors.then(() => this.#loadDecoders());
+    void cursors.then(() => this.#loadDecoders())
+      .catch(failed("compressed images cannot be drawn"));
+  }
+
+  /** Tells what is done without; an error that is not one of ours is a defect. */
+  #tell(what: string, error: unknown): void {
+    const { onWarning, onDefect } = this.#options;
+    if (!(error instanceof UtmostError)) onDefect?.(error);
+    onWarning?.(`${what}: ${error instanceof Error ? error.message : error}`);
   }
 
   async #openInputs(session: SpiceSession, options: { signal?: AbortSignal }): Promise<void> {
@@ -122,18 +150,31 @@ export class Screens implements Disposable {
   }
 
   /** Follows the pointer of each display; once it is linked, its channel has to be read. */
-  async #openCursors(session: SpiceSession, options: { signal?: AbortSignal }): Promise<void> {
+  async #openCursors(
+    session: SpiceSession,
+    options: { signal?: AbortSignal },
+    failed: (what: string) => (error: unknown) => void,
+  ): Promise<void> {
     const offered = session.offered.filter(({ channel }) => channel === "cursor");
     if (offered.length === 0) return;
-    const [{ GuestCursor }, { cursorSetup }] = await Promise.all([
+    const [{ GuestCursor }, { cursorSetup }, { both }] = await Promise.all([
       import("../display/cursor.ts"),
       import("../spice/cursor_channel.ts"),
+      import("../spice/channel.ts"),
     ]);
     const { onWarning } = this.#options;
     for (const { id } of offered) {
       const cursor = new GuestCursor(onWarning === undefined ? {} : { onWarning });
-      await session.open(cursorSetup(() => cursor.handlers()), id, options);
-      this.#cursors.set(id, cursor);
+      const forget = () => {
+        if (this.#placed?.display === id) this.#placed = undefined;
+      };
+      const watch: CursorHandlers = { move: forget, reset: forget };
+      const setup = cursorSetup(() => both(cursor.handlers(), watch));
+      await session.open(setup, id, options)
+        .then(
+          () => this.#cursors.set(id, cursor),
+          failed(`the pointer of display ${id} is not seen`),
+        );
     }
   }
 
@@ -208,7 +249,9 @@ export class Screens implements Disposable {
     const screen = this.#screens.get(id);
     if (screen === undefined) {
       const ids = [...this.#screens.keys()].sort((a, b) => a - b).join(", ");
-      throw new UsageError(`Cannot find display ${id}: there is none, expected one of ${ids}`);
+      throw new UsageError(`Cannot find display ${id}: there is none, expected one of ${ids}`, {
+        hint: "Name one of them with --display.",
+      });
     }
     if (screen.ended !== undefined) return [undefined, `display ${id} is lost: ${screen.ended}`];
     try {
@@ -234,7 +277,10 @@ export class Screens implements Disposable {
     if (cursor === undefined) return { width, height, pixels };
     const { drawCursor } = await import("../display/cursor.ts");
     const picture = { width, height, pixels: Uint32Array.from(pixels), hasAlpha: false };
-    return drawCursor(picture, cursor, this.#placed?.display === id ? this.#placed : cursor);
+    // The guest tells where its pointer is, but not while it takes places from us.
+    const isAbsolute = this.#session?.mouseMode.current === ABSOLUTE;
+    const placed = isAbsolute && this.#placed?.display === id ? this.#placed : undefined;
+    return drawCursor(picture, cursor, placed ?? cursor);
   }
 
   /** Takes note of where the pointer was put: a guest with an absolute one does not tell. */

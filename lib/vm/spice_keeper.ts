@@ -14,6 +14,20 @@ const EXIT_LAG_MS = 3_000;
 const FIRST_PAUSE_MS = 500;
 /** … up to this: what a guest makes its server send may end every session at once. */
 const MAX_PAUSE_MS = 60_000;
+/** A session that has lasted so long, in milliseconds, makes the losses before it forgotten. */
+const LASTING_MS = 60_000;
+
+/** How long to wait before a lost session is taken up again. */
+export class TakeUpPause {
+  #nextMs = FIRST_PAUSE_MS;
+
+  /** Counts a loss. @param lastedMs How long the session was there. @returns Milliseconds. */
+  after(lastedMs: number): number {
+    const ms = lastedMs >= LASTING_MS ? FIRST_PAUSE_MS : this.#nextMs;
+    this.#nextMs = Math.min(ms * 2, MAX_PAUSE_MS);
+    return ms;
+  }
+}
 
 /** What became of the session. */
 export interface SpiceNews {
@@ -37,6 +51,12 @@ export interface SpiceKeeperOptions {
   hasClient: () => Promise<boolean>;
   onEvent: NonNullable<SpiceSessionOptions["onEvent"]>;
   onNews?: (news: SpiceNews) => void;
+  /** Takes what is left out of what the server sends, and its errors. */
+  onWarning?: (text: string) => void;
+  /** Takes the server's other texts. */
+  onDetail?: (text: string) => void;
+  /** Takes what a callback has thrown, which is a defect of ours: the session goes on. */
+  onDefect?: (error: unknown) => void;
 }
 
 /** Holds a VM's SPICE session; disposing it ends the session. */
@@ -56,7 +76,7 @@ export class SpiceKeeper implements AsyncDisposable {
     this.#signal = AbortSignal.any([this.#closing.signal, options.gone]);
     this.screens.attached(session);
     this.#keeping = this.#keep().catch((error: unknown) => {
-      if (!this.#signal.aborted) throw error;
+      if (!this.#signal.aborted) options.onDefect?.(error);
     });
   }
 
@@ -71,19 +91,29 @@ export class SpiceKeeper implements AsyncDisposable {
   }
 
   async #keep(): Promise<void> {
-    for (let losses = 0;; losses++) {
+    for (const pauses = new TakeUpPause();;) {
+      const since = performance.now();
       const { by, text, isServerAlive } = await this.#session.closed;
+      const pauseMs = pauses.after(performance.now() - since);
       if (by === "client") return;
       // A QEMU that ends closes its connections first.
       if (!isServerAlive) await pause(EXIT_LAG_MS, this.#signal);
       this.#signal.throwIfAborted();
-      this.#options.onNews?.({ kind: "lost", why: text });
+      this.#tell({ kind: "lost", why: text });
       await this.#session[Symbol.asyncDispose]();
-      this.#session = await this.#takeUp(Math.min(FIRST_PAUSE_MS * 2 ** losses, MAX_PAUSE_MS));
+      this.#session = await this.#takeUp(pauseMs);
       if (this.#signal.aborted) return await this.#session[Symbol.asyncDispose]();
       this.screens.attached(this.#session);
-      this.screens.complete(this.#signal);
-      this.#options.onNews?.({ kind: "back" });
+      this.screens.complete({ signal: this.#signal });
+      this.#tell({ kind: "back" });
+    }
+  }
+
+  #tell(news: SpiceNews): void {
+    try {
+      this.#options.onNews?.(news);
+    } catch (error) {
+      this.#options.onDefect?.(error);
     }
   }
 
@@ -95,7 +125,7 @@ export class SpiceKeeper implements AsyncDisposable {
         if (!await this.#options.hasClient()) return await connect(this.#options, this.#signal);
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (!(error instanceof UtmostError)) throw error;
+        if (!(error instanceof UtmostError)) this.#options.onDefect?.(error);
         pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS);
       }
     }
@@ -110,10 +140,20 @@ export class SpiceKeeper implements AsyncDisposable {
 }
 
 async function connect(
-  { path, screens, timeoutMs, onEvent }: SpiceKeeperOptions,
+  { path, screens, timeoutMs, onEvent, onWarning, onDetail }: SpiceKeeperOptions,
   signal: AbortSignal,
 ): Promise<SpiceSession> {
-  const options = { timeoutMs, signal, onDisplay: screens.onDisplay, onEvent };
+  const options: SpiceSessionOptions = {
+    timeoutMs,
+    signal,
+    onDisplay: screens.onDisplay,
+    onEvent,
+    onWarning: ({ channel, text }) => onWarning?.(`SPICE, ${channel}: ${text}`),
+    // A QEMU warns of a connection without TLS, which means nothing on a Unix socket.
+    onNotice: ({ severity, text }) => {
+      (severity === "error" ? onWarning : onDetail)?.(`SPICE, the server says: ${text}`);
+    },
+  };
   return await SpiceSession.connect({ path }, options).catch((error: unknown) => {
     if (error instanceof SpiceError || signal.aborted) throw error;
     throw new SpiceError(`Cannot attach SPICE: ${error instanceof Error ? error.message : error}`, {

@@ -40,6 +40,10 @@ export interface SupervisorOptions {
   onWarning?: (text: string) => void;
   /** As in `launch`. */
   onNotice?: (text: string) => void;
+  /** As in `launch`. */
+  onDetail?: (text: string) => void;
+  /** As in `launch`. */
+  onDefect?: (error: unknown) => void;
   /** A client asked for the VM to be stopped before it was up. */
   onStopRequest: () => void;
 }
@@ -70,7 +74,8 @@ export class Supervisor implements AsyncDisposable {
    * started, and what `launch` throws. Nothing is left behind.
    */
   static async start(options: SupervisorOptions): Promise<Supervisor> {
-    const { id, log, request, signal, greetingTimeoutMs, onWarning, onNotice } = options;
+    const { id, log, request, signal, greetingTimeoutMs } = options;
+    const { onWarning, onNotice, onDetail, onDefect } = options;
     await using stack = new AsyncDisposableStack();
     const { runtime, state } = places();
     const bundle = await openBundle(options.bundle);
@@ -107,6 +112,8 @@ export class Supervisor implements AsyncDisposable {
         ...(greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs }),
         ...(onWarning === undefined ? {} : { onWarning }),
         ...(onNotice === undefined ? {} : { onNotice }),
+        ...(onDetail === undefined ? {} : { onDetail }),
+        ...(onDefect === undefined ? {} : { onDefect }),
         onMachine: (vm) => {
           methods.serve(vm, prepared);
           options.onMachine?.(vm);

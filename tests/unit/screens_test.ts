@@ -5,11 +5,17 @@ import type { ChannelEnd, PacedLink } from "../../lib/spice/channel.ts";
 import { type SpiceCloseReason, SpiceSession } from "../../lib/spice/session.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { Screens, type ScreensOptions } from "../../lib/vm/screens.ts";
-import { type FakeConnection, FakeSpiceServer, join, le } from "../fakes/spice_server.ts";
+import {
+  channelsList,
+  type FakeConnection,
+  FakeSpiceServer,
+  INIT,
+  join,
+  le,
+} from "../fakes/spice_server.ts";
 
 /** A display that is drawn on by hand. */
-function makeDisplay(options: ScreensOptions = {}, id = 0) {
-  const screens = new Screens(options);
+function makeDisplay(options: ScreensOptions = {}, id = 0, screens = new Screens(options)) {
   const ended = Promise.withResolvers<ChannelEnd>();
   let isPaused = false;
   const link: PacedLink = {
@@ -125,6 +131,41 @@ Deno.test("Screens shows no old picture for a new one once its session has ended
   assertEquals(picture?.width, 2);
 });
 
+Deno.test("Screens goes on counting when a display is linked again", async () => {
+  const { screens, setMode, fill } = makeDisplay();
+  using _owned = screens;
+  const first = makeSession({ messages: 100, bytes: 5_000 });
+  screens.attached(first.session);
+  await setMode(2, 2);
+  await fill(1);
+  const { frames } = screens.displays()[0]!;
+  assert(frames > 0);
+  first.close({ by: "server", text: "it closed", isServerAlive: true });
+  makeDisplay({}, 0, screens);
+  screens.attached(makeSession({ messages: 3, bytes: 30 }).session);
+  const now = screens.displays()[0]!;
+  assertEquals([now.frames, now.surface], [frames, { messages: 103, bytes: 5_030 }]);
+});
+
+Deno.test("Screens survives what its listeners throw, and hands it on", async () => {
+  const defects: unknown[] = [];
+  const failure = new Error("a listener has failed");
+  const { screens, setMode } = makeDisplay({
+    onMode: () => {
+      throw failure;
+    },
+    onDefect: (error) => defects.push(error),
+  });
+  using _owned = screens;
+  using _following = screens.follow(() => {
+    throw failure;
+  });
+  await setMode(2, 2);
+  await setMode(4, 4);
+  await pause(40);
+  assertEquals([screens.displays()[0]?.width, new Set(defects)], [4, new Set([failure])]);
+});
+
 Deno.test("Screens tells followers of frames at a screen's pace, and nobody else", async () => {
   const { screens, setMode, fill } = makeDisplay();
   using _owned = screens;
@@ -204,4 +245,65 @@ Deno.test("Screens links keyboard and pointer behind the displays, and draws the
     "inputs up",
     "cursor up",
   ]);
+});
+
+/** Serves main with more than the usual channels, in the mouse mode of a tablet. */
+async function serveTablet(connection: FakeConnection): Promise<void> {
+  await connection.write(INIT);
+  await connection.receive();
+  await connection.write(channelsList([3, 0], [4, 0], [4, 1], [2, 0], [2, 1]));
+  await connection.send(105, le([2, 3], [2, 2])); // MOUSE_MODE: client
+  await connection.drain();
+}
+
+Deno.test("Screens does without a pointer that is refused, says so, and shows the others", async () => {
+  await using server = await FakeSpiceServer.start({
+    main: serveTablet,
+    display: serveChannel,
+    result: ({ link }) => link.type === 4 && link.id === 0 ? 1 : 0,
+  });
+  const warnings: string[] = [];
+  using screens = new Screens({ onWarning: (text) => warnings.push(text) });
+  await using session = await SpiceSession.connect(server.target, {
+    onDisplay: screens.onDisplay,
+  });
+  screens.attached(session);
+  screens.complete();
+  await screens.capture(0, { timeoutMs: 5_000, cursor: true }); // waits for the pointers
+  assertEquals(session.channels.filter((name) => name.startsWith("cursor")), ["cursor-1"]);
+  assertEquals(warnings.length, 1);
+  assert(warnings[0]!.startsWith("the pointer of display 0 is not seen: Cannot link"), warnings[0]);
+});
+
+Deno.test("Screens draws the pointer where we put it, until the guest says otherwise", async () => {
+  const moves = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    main: serveTablet,
+    display: async (connection) => {
+      if (connection.link.type !== 4) return await serveChannel(connection);
+      const place = le([2, 2], [2, 3], [2, 0], [2, 0], [1, 1]);
+      const shape = le([2, 0], [8, 0], [1, 0], [2, 1], [2, 1], [2, 0], [2, 0]);
+      await connection.send(101, join(place, shape, le([4, 0xffff0000]))); // INIT
+      await moves.promise;
+      await connection.send(104, le([2, 1], [2, 1])); // MOVE
+      await connection.drain();
+    },
+  });
+  using screens = new Screens();
+  await using session = await SpiceSession.connect(server.target, {
+    onDisplay: screens.onDisplay,
+  });
+  screens.attached(session);
+  screens.complete();
+  const pointerAt = async () => {
+    const [picture] = await screens.capture(0, { timeoutMs: 5_000, cursor: true });
+    const at = picture!.pixels.findIndex((pixel) => (pixel & 0xffffff) === 0xff0000);
+    return [at % 8, Math.floor(at / 8)];
+  };
+  assertEquals(await pointerAt(), [2, 3]);
+  screens.placed(0, 5, 6);
+  assertEquals(await pointerAt(), [5, 6]);
+  moves.resolve();
+  await pause(20);
+  assertEquals(await pointerAt(), [1, 1]);
 });

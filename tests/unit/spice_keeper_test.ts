@@ -1,13 +1,15 @@
-import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertStrictEquals } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { QmpError } from "../../lib/base/errors.ts";
 import { Screens } from "../../lib/vm/screens.ts";
-import { SpiceKeeper } from "../../lib/vm/spice_keeper.ts";
+import { SpiceKeeper, TakeUpPause } from "../../lib/vm/spice_keeper.ts";
 import {
   channelsList,
   type FakeConnection,
   FakeSpiceServer,
   INIT,
+  join,
+  le,
   serveMain,
 } from "../fakes/spice_server.ts";
 
@@ -84,4 +86,80 @@ Deno.test("SpiceKeeper lets a session go that ends with QEMU", async () => {
   close();
   await pause(150);
   assertEquals([news, sessions()], [[], 1]);
+});
+
+Deno.test("TakeUpPause grows with each loss, and is forgotten after a session that lasted", () => {
+  const pauses = new TakeUpPause();
+  const short = Array.from({ length: 9 }, () => pauses.after(1_000));
+  assertEquals(short, [500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+  assertEquals([pauses.after(61_000), pauses.after(0)], [500, 1_000]);
+});
+
+Deno.test("SpiceKeeper tells what is left out, and what the server says", async () => {
+  const notify = (severity: number, text: string) =>
+    join(
+      le([8, 0n], [4, severity], [4, 0], [4, 0], [4, text.length]),
+      new TextEncoder().encode(`${text}\0`),
+    );
+  await using server = await FakeSpiceServer.start({
+    main: async (connection) => {
+      await connection.write(INIT);
+      await connection.receive();
+      await connection.write(channelsList([2, 0]));
+      await connection.send(7, notify(1, "keyboard channel is insecure"));
+      await connection.send(7, notify(2, "it fails"));
+      await connection.drain();
+    },
+    display: async (connection) => {
+      await connection.receive();
+      await connection.send(3, le([4, 1], [4, 20]));
+      await connection.send(302, le([4, 0])); // DRAW_FILL, cut off
+      await connection.send(4999);
+      await connection.drain();
+    },
+  });
+  using screens = new Screens();
+  const [warnings, details] = [[] as string[], [] as string[]];
+  await using _keeper = await SpiceKeeper.attach({
+    path: (server.target as { path: string }).path,
+    screens,
+    timeoutMs: 5_000,
+    signal: new AbortController().signal,
+    gone: new AbortController().signal,
+    hasClient: () => Promise.resolve(false),
+    onEvent: () => {},
+    onWarning: (text) => warnings.push(text),
+    onDetail: (text) => details.push(text),
+  });
+  await pause(50);
+  assertEquals(details, ["SPICE, the server says: keyboard channel is insecure"]);
+  assertEquals(warnings.filter((text) => text.includes("it fails")).length, 1);
+  assertEquals(warnings.filter((text) => text.startsWith("SPICE, display: ")).length, 2);
+});
+
+Deno.test("SpiceKeeper keeps the session though whoever hears of it fails", async () => {
+  const { main, close } = closable();
+  await using server = await FakeSpiceServer.start({ main });
+  using screens = new Screens();
+  const failure = new Error("the listener has failed");
+  const defects: unknown[] = [];
+  const back = Promise.withResolvers<void>();
+  await using _keeper = await SpiceKeeper.attach({
+    path: (server.target as { path: string }).path,
+    screens,
+    timeoutMs: 5_000,
+    signal: new AbortController().signal,
+    gone: new AbortController().signal,
+    hasClient: () => Promise.resolve(false),
+    onEvent: () => {},
+    onNews: ({ kind }) => {
+      if (kind === "back") back.resolve();
+      throw failure;
+    },
+    onDefect: (error) => defects.push(error),
+  });
+  close();
+  await back.promise;
+  assertEquals(defects.length, 2);
+  for (const defect of defects) assertStrictEquals(defect, failure);
 });
