@@ -6,7 +6,7 @@ import { printable } from "../base/text.ts";
 import { DeadlineError } from "../base/errors.ts";
 import type { HostAccess, RunOptions } from "./host_access.ts";
 import type { AcceleratorFinding } from "./host_model.ts";
-import { lastLine, parseAnswers, questionText } from "./host_qmp.ts";
+import { isAnswered, lastLine, parseAnswers, questionText } from "./host_qmp.ts";
 
 /** The guests that a processor runs by itself. */
 const NATIVE_GUESTS: Record<string, string[]> = {
@@ -111,7 +111,11 @@ export async function tryAccelerator(
   const questions = { status: { execute: "query-status" } };
   let result;
   try {
-    result = await access.run(binary, args, { ...options, stdin: questionText(questions) });
+    result = await access.run(binary, args, {
+      ...options,
+      stdin: questionText(questions),
+      isComplete: isAnswered,
+    });
   } catch (error) {
     options.signal?.throwIfAborted();
     const why = error instanceof DeadlineError

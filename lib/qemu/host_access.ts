@@ -31,6 +31,11 @@ export interface CommandResult {
 export interface RunOptions {
   /** Its whole input. */
   stdin?: string;
+  /**
+   * Tells from its output so far that all has been said: the program is ended then, and its status
+   * means nothing.
+   */
+  isComplete?: (stdout: string) => boolean;
   timeoutMs: number;
   signal?: AbortSignal;
 }
@@ -150,7 +155,7 @@ const WITH_INPUT = 'exec "$@" <<UTMOST_END\n$0\nUTMOST_END';
  * not a pipe of ours: a QEMU whose QMP monitor meets the end of its input waits on, for ever.
  */
 async function run(command: string, args: string[], options: RunOptions): Promise<CommandResult> {
-  const { stdin, timeoutMs, signal } = options;
+  const { stdin, timeoutMs, signal, isComplete } = options;
   const { program, args: guarded, lifeline } = stdin === undefined
     ? guardCommand(command, args)
     : guardCommand("/bin/sh", ["-c", WITH_INPUT, stdin, command, ...args]);
@@ -161,7 +166,16 @@ async function run(command: string, args: string[], options: RunOptions): Promis
     stderr: "piped",
     detached: true, // Ctrl-C is ours to handle, and a guard needs a process group
   }).spawn();
-  const ended = Promise.all([child.status, text(child.stdout), text(child.stderr)]);
+  const end = () => {
+    try {
+      Deno.kill(-child.pid, "SIGKILL"); // the whole group: a wrapper script has children
+    } catch { /* it has just ended */ }
+  };
+  const ended = Promise.all([
+    child.status,
+    textUntil(child.stdout, isComplete, end),
+    text(child.stderr),
+  ]);
   try {
     const [status, stdout, stderr] = await withDeadline(
       `the end of ${command}`,
@@ -170,9 +184,7 @@ async function run(command: string, args: string[], options: RunOptions): Promis
     );
     return { code: status.code, stdout, stderr };
   } catch (error) {
-    try {
-      Deno.kill(-child.pid, "SIGKILL"); // the whole group: a wrapper script has children
-    } catch { /* it has just ended */ }
+    end();
     throw error;
   } finally {
     await child.status;
@@ -188,6 +200,24 @@ async function release(lifeline: WritableStream<Uint8Array>): Promise<void> {
     await writer.write(new TextEncoder().encode("\n"));
     await writer.close();
   } catch { /* the guard is gone too */ }
+}
+
+/** Reads to the end; calls `end` as soon as `isComplete` says so of what has come. */
+async function textUntil(
+  stream: ReadableStream<Uint8Array>,
+  isComplete: RunOptions["isComplete"],
+  end: () => void,
+): Promise<string> {
+  if (isComplete === undefined) return await text(stream);
+  let read = "";
+  let isEnded = false;
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    read += part;
+    if (isEnded || !isComplete(read)) continue;
+    isEnded = true;
+    end();
+  }
+  return read;
 }
 
 async function text(stream: ReadableStream<Uint8Array>): Promise<string> {

@@ -1,6 +1,9 @@
 /**
  * One question-and-answer session with a QEMU that runs nothing: all commands in one write, all
  * replies in one read.
+ *
+ * QEMU is not asked to quit: it would, with replies still to be written that the pipe had no room
+ * for, and a reader that is slow for a moment would see a QEMU without devices.
  */
 import { DeadlineError, HostError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
@@ -32,14 +35,23 @@ export interface Answers<K extends string> {
   returned: Record<K, unknown>;
 }
 
-/** The QMP text that asks `questions`, each with its key as the id, and then quits. */
+/** The id of the last question; QEMU answers in order. */
+const LAST = "utmost-last";
+const LAST_REPLY = new RegExp(`"id":\\s*"${LAST}"`);
+
+/** The QMP text that asks `questions`, each with its key as the id, and one that marks the end. */
 export function questionText(questions: Record<string, Question>): string {
   const lines = [
     { execute: "qmp_capabilities" },
     ...Object.entries(questions).map(([id, question]) => ({ ...question, id })),
-    { execute: "quit" },
+    { execute: "query-name", id: LAST },
   ];
   return lines.map((line) => JSON.stringify(line) + "\n").join("");
+}
+
+/** Returns whether QEMU has answered all that {@linkcode questionText} asks. */
+export function isAnswered(stdout: string): boolean {
+  return stdout.endsWith("\n") && LAST_REPLY.test(stdout.slice(-200));
 }
 
 /**
@@ -93,7 +105,11 @@ export async function ask<K extends string>(
   const cannot = `Cannot ask ${quoted(binary)} what it can do`;
   let result;
   try {
-    result = await access.run(binary, [...args], { ...options, stdin: questionText(questions) });
+    result = await access.run(binary, [...args], {
+      ...options,
+      stdin: questionText(questions),
+      isComplete: isAnswered,
+    });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     const why = error instanceof DeadlineError

@@ -22,6 +22,16 @@ Deno.test("run hands over its input as it is, also a long one with odd character
   assertEquals((await script("cat", { stdin })).stdout, `${stdin}\n`);
 });
 
+Deno.test("run ends a program that has said all, and loses nothing of it", async () => {
+  const started = performance.now();
+  const { stdout } = await systemAccess().run(SH, ["-c", "seq 100000; sleep 20 & wait"], {
+    timeoutMs: 15_000,
+    isComplete: (text) => text.endsWith("\n100000\n"),
+  });
+  assertEquals(stdout.length, 588_895);
+  assertLess(performance.now() - started, 10_000);
+});
+
 Deno.test("run ends at its deadline with all that the program started", async () => {
   const started = performance.now();
   await assertRejects(() => script("sleep 20 & wait", { timeoutMs: 50 }), DeadlineError);

@@ -9,7 +9,7 @@ import {
   probeBinary,
   probeMachine,
 } from "../../lib/qemu/host_capabilities.ts";
-import { parseAnswers, questionText } from "../../lib/qemu/host_qmp.ts";
+import { isAnswered, parseAnswers, questionText } from "../../lib/qemu/host_qmp.ts";
 import { fakeHost } from "../fakes/host.ts";
 
 /** Recorded from Debian's QEMU 7.2.22, lists cut to a few entries. */
@@ -133,4 +133,15 @@ Deno.test("parseAnswers pairs by id, in any order, and survives noise and a cut"
   assertEquals(answers?.returned.b, [2]);
   assertEquals(parseAnswers("", questions), null);
   assertEquals(questionText(questions).trim().split("\n").length, 4);
+});
+
+Deno.test("isAnswered waits for the end of the last reply", () => {
+  const asked = questionText({ a: { execute: "x" } }).trim().split("\n").map((it) =>
+    JSON.parse(it)
+  );
+  assertEquals(asked.map(({ execute }) => execute), ["qmp_capabilities", "x", "query-name"]);
+  const last = `{"return": {}, "id": "${asked[2].id}"}\r\n`;
+  assertEquals(isAnswered(`{"return": {}}\r\n{"return": [], "id": "a"}\r\n`), false);
+  assertEquals(isAnswered(last.slice(0, -1)), false);
+  assertEquals(isAnswered(`{"return": [], "id": "a"}\r\n${last}`), true);
 });
