@@ -1,7 +1,8 @@
 /**
  * The decoders of compressed images, gathered.
  *
- * A QEMU of ours sends none of these, so a plain launch does not load them.
+ * A QEMU of ours sends none of these: they are loaded once a VM runs, so that its start does not pay
+ * for them, and before the displays of other servers are linked.
  */
 import type { Picture } from "./picture.ts";
 
@@ -26,6 +27,9 @@ export interface ImageDecoders {
   zlibGlzRgb?(data: Uint8Array, size: ImageSize, glzSize: number): Picture;
   lz4?(data: Uint8Array, size: ImageSize): Picture;
   jpeg?(data: Uint8Array, size: ImageSize): Picture;
-  /** @param jpegSize Bytes of the JPEG; the rest of `data` is the alpha plane. */
+  /**
+   * @param jpegSize Bytes of the JPEG; the rest of `data` is the alpha plane.
+   * @param flags 1: the alpha plane is top-down.
+   */
   jpegAlpha?(data: Uint8Array, size: ImageSize, jpegSize: number, flags: number): Picture;
 }

@@ -30,6 +30,9 @@ const MARKER = {
   comment: 0xfe,
 } as const;
 
+/** Bit of an image's flags: its alpha is top-down. Source: spice/enums.h, SPICE_JPEG_ALPHA_FLAGS. */
+const ALPHA_TOP_DOWN = 1;
+
 /** Bytes of the marker that begins an image. */
 const SOI_BYTES = 2;
 
@@ -100,14 +103,20 @@ export function decodeJpeg(data: Uint8Array, size: PictureSize): Picture {
  * @param data Both, borrowed.
  * @param jpegSize Bytes of the JPEG.
  * @param size What the image's descriptor says, in pixels.
- * @throws {ImageError} when one of both cannot be decoded.
+ * @param flags 1: the alpha plane is top-down, which its own header says, too. The JPEG always is.
+ * @throws {ImageError} when one of both cannot be decoded, or the flags contradict the header.
  */
-export function decodeJpegAlpha(data: Uint8Array, jpegSize: number, size: PictureSize): Picture {
+export function decodeJpegAlpha(
+  data: Uint8Array,
+  jpegSize: number,
+  size: PictureSize,
+  flags: number,
+): Picture {
   if (jpegSize > data.length) {
     throw broken(`${jpegSize} bytes of colours are announced`, `at most ${data.length}`);
   }
   const picture = decodeJpeg(data.subarray(0, jpegSize), size);
-  decodeLzAlpha(data.subarray(jpegSize), picture);
+  decodeLzAlpha(data.subarray(jpegSize), picture, (flags & ALPHA_TOP_DOWN) !== 0);
   return picture;
 }
 

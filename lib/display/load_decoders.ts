@@ -1,4 +1,4 @@
-/** Loads the decoders of compressed images, which only servers that are not ours send. */
+/** Loads the decoders of compressed images: see `decoders.ts` for when. */
 import type { ImageDecoders } from "./decoders.ts";
 
 /**
@@ -24,6 +24,6 @@ export async function loadDecoders(): Promise<ImageDecoders> {
     lz4: decodeLz4,
     quic: decodeQuic,
     jpeg: jpeg.decodeJpeg,
-    jpegAlpha: (data, size, jpegSize) => jpeg.decodeJpegAlpha(data, jpegSize, size),
+    jpegAlpha: (data, size, jpegSize, flags) => jpeg.decodeJpegAlpha(data, jpegSize, size, flags),
   };
 }

@@ -137,10 +137,15 @@ export function decodeLzPalette(
  *
  * @param data The whole image; nothing may follow it.
  * @param picture Top-down, as large as the image says; its A bytes are set.
+ * @param isTopDown What was said elsewhere of the image's rows; its header must say so, too.
  * @throws {ImageError} if the data is not such an image of that size; some A bytes may be set then.
  */
-export function decodeLzAlpha(data: Uint8Array, picture: Picture): void {
+export function decodeLzAlpha(data: Uint8Array, picture: Picture, isTopDown: boolean): void {
   const { type, topDown } = readHeader(data, picture);
+  if (topDown !== isTopDown) {
+    const order = (is: boolean) => is ? "top-down" : "bottom-up";
+    throw broken(`its header says ${order(topDown)}`, order(isTopDown));
+  }
   if (type !== LZ_IMAGE_TYPE.XXXA) throw broken(`its type is ${type}`, "alpha alone (10)");
   const { pixels, width } = picture;
   if (!topDown) flipRows(pixels, width);

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import { ImageError } from "../../lib/display/errors.ts";
 import { decodeJpeg, decodeJpegAlpha } from "../../lib/display/jpeg.ts";
+import { loadDecoders } from "../../lib/display/load_decoders.ts";
 import type { PictureSize } from "../../lib/display/picture.ts";
 import { decodeQuic } from "../../lib/display/quic.ts";
 import { fuzzDecoder } from "./image_fuzz.ts";
@@ -16,6 +17,8 @@ interface Recorded extends PictureSize {
 
 const DIR = new URL("../fixtures/spice/", import.meta.url);
 const IMAGES: Recorded[] = JSON.parse(Deno.readTextFileSync(new URL("jpeg/images.json", DIR)));
+/** Flags of images with alpha. */
+const [BOTTOM_UP, TOP_DOWN] = [0, 1];
 const GRADIENT = { width: 120, height: 90 };
 
 function read(file: string): Uint8Array {
@@ -37,7 +40,7 @@ for (const { file, width, height, truth, jpegSize } of IMAGES) {
     const size = { width, height };
     const picture = jpegSize === undefined
       ? decodeJpeg(data, size)
-      : decodeJpegAlpha(data, jpegSize, size);
+      : decodeJpegAlpha(data, jpegSize, size, BOTTOM_UP);
     assertEquals([picture.width, picture.height], [width, height]);
     const { pixels, hasAlpha } = decodeQuic(
       Deno.readFileSync(new URL(`quic/${truth}`, DIR)),
@@ -191,9 +194,22 @@ Deno.test("decodeJpegAlpha refuses a JPEG longer than all, and alpha that is bro
   const data = read("gradient-120x90.jpeg_alpha");
   const { jpegSize } = IMAGES.find(({ jpegSize }) => jpegSize !== undefined)!;
   for (const size of [0, data.length + 1, 0xffffffff, jpegSize! + 1]) {
-    assertThrows(() => decodeJpegAlpha(data, size, GRADIENT), ImageError);
+    assertThrows(() => decodeJpegAlpha(data, size, GRADIENT, BOTTOM_UP), ImageError);
   }
-  assertThrows(() => decodeJpegAlpha(data.subarray(0, -1), jpegSize!, GRADIENT), ImageError);
+  const shorter = data.subarray(0, -1);
+  assertThrows(() => decodeJpegAlpha(shorter, jpegSize!, GRADIENT, BOTTOM_UP), ImageError);
+});
+
+Deno.test("decodeJpegAlpha refuses flags that contradict the alpha's own header", async () => {
+  const data = read("gradient-120x90.jpeg_alpha");
+  const { jpegSize } = IMAGES.find(({ jpegSize }) => jpegSize !== undefined)!;
+  const { jpegAlpha } = await loadDecoders(); // with the flags from the message
+  jpegAlpha!(data, GRADIENT, jpegSize!, BOTTOM_UP);
+  assertThrows(
+    () => jpegAlpha!(data, GRADIENT, jpegSize!, TOP_DOWN),
+    ImageError,
+    "its header says bottom-up, expected top-down",
+  );
 });
 
 Deno.test("decodeJpeg ends in pixels or an ImageError whatever is changed in an image", () => {

@@ -168,7 +168,7 @@ for (const topDown of [true, false]) {
       pixels: Uint32Array.from({ length: 200 }, (_, i) => i),
       hasAlpha: false,
     };
-    decodeLzAlpha(data, picture);
+    decodeLzAlpha(data, picture, topDown);
     assert(picture.hasAlpha);
     const alpha = rows(values, 20, !topDown);
     assertEquals(
