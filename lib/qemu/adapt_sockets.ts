@@ -3,14 +3,12 @@
  * of them through SPICE; here each has a Unix socket of its own, in the instance's folder.
  */
 import { UsageError } from "../base/errors.ts";
+import { LONGEST_SOCKET_PATH } from "../base/socket_path.ts";
 import { quoted } from "../base/text.ts";
 import { type Adapting, indexIn, substitute } from "./adapt_context.ts";
 import { isAtLeast, offers } from "./adapt_capabilities.ts";
 import type { ControlSocket } from "./launch_options.ts";
 import { type Property, property, type QemuOption, withProperty } from "./option.ts";
-
-/** Longest path of a Unix socket in bytes, its closing zero not counted. Source: `sockaddr_un`. */
-const LONGEST_PATH = { linux: 107, darwin: 103 } as const;
 
 /** Seconds between attempts to reach a TCP server that is not ours. */
 const RECONNECT_SECONDS = 1;
@@ -26,7 +24,7 @@ export function socketPath(
 ): string {
   const path = `${sockets.directory}/${name}`;
   const bytes = new TextEncoder().encode(path).length;
-  const longest = LONGEST_PATH[host.os];
+  const longest = LONGEST_SOCKET_PATH[host.os];
   if (bytes > longest) {
     throw new UsageError(
       `Cannot make the socket ${quoted(path)}: its path has ${bytes} bytes, ` +

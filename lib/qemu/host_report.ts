@@ -1,5 +1,6 @@
 /** What this host offers, for `doctor`: data for scripts, and findings with a hint each for people. */
 import type { Places } from "../base/places.ts";
+import { LONGEST_SOCKET_PATH } from "../base/socket_path.ts";
 import { findFirmware, type FirmwareFault } from "./firmware.ts";
 import { guardCommand, type GuardKind } from "./guard.ts";
 import { probeHost } from "./host.ts";
@@ -165,7 +166,7 @@ function runtimeReport(access: HostAccess, path: string): RuntimeReport {
     exists: stat !== undefined,
     mode: stat === undefined ? null : stat.mode.toString(8).padStart(4, "0"),
     longestPathBytes: new TextEncoder().encode(path + LONGEST_SOCKET).length,
-    pathLimitBytes: access.os === "darwin" ? 103 : 107, // sun_path without its closing zero
+    pathLimitBytes: LONGEST_SOCKET_PATH[access.os],
   };
 }
 

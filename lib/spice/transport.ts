@@ -1,4 +1,5 @@
 /** The byte stream of one channel: a connected socket and one read buffer of fixed size. */
+import { LONGEST_SOCKET_PATH } from "../base/socket_path.ts";
 import { quoted } from "../base/text.ts";
 import { SpiceConnectError } from "./errors.ts";
 
@@ -34,6 +35,7 @@ export async function connectStream(
   signal?: AbortSignal,
 ): Promise<SpiceStream> {
   signal?.throwIfAborted();
+  if ("path" in target) expectSocketPath(target.path);
   let conn: Deno.Conn;
   try {
     if ("path" in target) {
@@ -91,6 +93,18 @@ async function addresses(hostname: string, signal: AbortSignal | undefined): Pro
   );
   signal?.throwIfAborted();
   return found.flatMap((it) => it.status === "fulfilled" ? it.value : []);
+}
+
+/** @throws {SpiceConnectError} if no socket can have this path. */
+function expectSocketPath(path: string): void {
+  const bytes = new TextEncoder().encode(path).length;
+  const longest = LONGEST_SOCKET_PATH[Deno.build.os === "darwin" ? "darwin" : "linux"];
+  if (bytes <= longest) return;
+  throw new SpiceConnectError(
+    `Cannot connect to the SPICE server: the path of its socket has ${bytes} bytes, ` +
+      `expected at most ${longest}`,
+    { hint: "Give a shorter path that leads there, through a symbolic link to its folder" },
+  );
 }
 
 /** Returns what to look at when a connection could not be made. */

@@ -8,6 +8,7 @@ import {
 } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { SpiceError } from "../../lib/base/errors.ts";
+import { LONGEST_SOCKET_PATH } from "../../lib/base/socket_path.ts";
 import {
   SpiceClosedError,
   SpiceConnectError,
@@ -18,6 +19,7 @@ import {
 import { type ChannelSetup, routes } from "../../lib/spice/channel.ts";
 import { empty, message } from "../../lib/spice/codec.ts";
 import { type SpiceEvent, SpiceSession } from "../../lib/spice/session.ts";
+import { connectStream } from "../../lib/spice/transport.ts";
 import {
   channelsList,
   type FakeConnection,
@@ -163,6 +165,28 @@ Deno.test("connect names a missing server and what to look at", async () => {
   );
   assertInstanceOf(error.cause, Deno.errors.NotFound);
   assertStringIncludes(error.hint ?? "", "path");
+});
+
+Deno.test("connect refuses a path that is too long for a socket, and takes the longest", async () => {
+  const longest = LONGEST_SOCKET_PATH[Deno.build.os === "darwin" ? "darwin" : "linux"];
+  const folder = await Deno.makeTempDir({ prefix: "sun-" });
+  const ofLength = (bytes: number) => `${folder}/${"s".repeat(bytes - folder.length - 3)}é`;
+  try {
+    const error = await assertRejects(
+      () => SpiceSession.connect({ path: ofLength(longest + 1) }),
+      SpiceConnectError,
+      `the path of its socket has ${longest + 1} bytes, expected at most ${longest}`,
+    );
+    assertStringIncludes(error.hint ?? "", "shorter path");
+
+    const path = ofLength(longest);
+    using listener = Deno.listen({ transport: "unix", path });
+    const [stream, conn] = await Promise.all([connectStream({ path }), listener.accept()]);
+    stream.close();
+    conn.close();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("connect fails when one channel is refused, and leaves nothing behind", async () => {
