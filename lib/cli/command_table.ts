@@ -214,6 +214,8 @@ export const COMMANDS = {
         value: "FILE",
         help: "save the screen as PNG: after --duration, or as soon as there is a picture",
       },
+      cursor: { kind: "flag", help: "with the mouse pointer" },
+      display: { kind: "value", value: "N", help: "which display; they count from 0" },
       duration: { kind: "value", value: "DURATION", help: "how long to look: 500ms, 90s, 10m, 1h" },
       stats: { kind: "value", value: "FILE|-", help: "at the end, write as JSON what came" },
       "password-file": {

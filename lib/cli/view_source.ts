@@ -4,9 +4,12 @@ import type { SpiceTarget } from "../spice/transport.ts";
 import type { ControlClient } from "../vm/control.ts";
 import type { LoggedEvent } from "../vm/events.ts";
 import { connectVm } from "../vm/find.ts";
-import type { RemoteScreens } from "../vm/remote_screens.ts";
+import type { RemoteOptions, RemoteScreens } from "../vm/remote_screens.ts";
 import type { DisplayReport } from "../vm/screen.ts";
-import type { ScreenshotReport } from "../vm/screenshot.ts";
+import type { ScreenshotOptions, ScreenshotReport } from "../vm/screenshot.ts";
+
+/** How long a supervisor may take to tell its last counts, in milliseconds. */
+const STATS_MS = 5_000;
 
 /** What came while somebody looked on. Source: the contract in README.md, "view". */
 export interface ViewStats {
@@ -21,12 +24,13 @@ export interface ViewSource extends AsyncDisposable {
   readonly name: string;
   /** Resolves once there is nothing more to see, with the error if that is one. Never rejects. */
   readonly ended: Promise<UtmostError | undefined>;
-  /** Resolves once the first display shows a whole picture. */
-  pictured(): Promise<void>;
-  /** Saves the first display's picture as PNG. */
-  screenshot(path: string): Promise<ScreenshotReport>;
-  /** What came since the look-out began. */
-  stats(): Promise<ViewStats>;
+  /** Saves a display's picture as PNG, waiting for one to come; the first display if none is named. */
+  screenshot(
+    path: string,
+    options: ScreenshotOptions & { signal: AbortSignal },
+  ): Promise<ScreenshotReport>;
+  /** What came since the look-out began. @param signal Does with what is known already. */
+  stats(signal: AbortSignal): Promise<ViewStats>;
 }
 
 /** Looks at a VM of ours: the supervisor tells what changes, and has the pixels. */
@@ -34,7 +38,6 @@ export class VmSource implements ViewSource {
   readonly name: string;
   readonly ended: Promise<UtmostError | undefined>;
   readonly #client: ControlClient;
-  readonly #pictured = Promise.withResolvers<void>();
   readonly #before = new Map<number, DisplayReport>();
   readonly #now = new Map<number, DisplayReport>();
   #isStopped = false;
@@ -56,16 +59,14 @@ export class VmSource implements ViewSource {
     );
   }
 
-  /** Begins to look. @throws as `connectVm` does. */
-  static async open(target: string): Promise<VmSource> {
-    const { vm, client } = await connectVm(target);
+  /** Begins to look. @throws as `connectVm` does, and the signal's reason. */
+  static async open(target: string, signal: AbortSignal): Promise<VmSource> {
+    const { vm, client } = await connectVm(target, signal);
     try {
       const source = new VmSource(client, `${vm.id} (${vm.name})`, vm.id);
-      await client.call("events");
-      const displays = await client.call("frames") as DisplayReport[];
+      await client.call("events", {}, { signal });
+      const displays = await client.call("frames", {}, { signal }) as DisplayReport[];
       for (const display of displays) source.#see(display);
-      // Without SPICE nothing is told, and a picture comes when it is asked for.
-      if (displays.length === 0) source.#pictured.resolve();
       return source;
     } catch (error) {
       await client[Symbol.asyncDispose]();
@@ -76,20 +77,22 @@ export class VmSource implements ViewSource {
   #see(display: DisplayReport): void {
     if (!this.#before.has(display.id)) this.#before.set(display.id, display);
     this.#now.set(display.id, display);
-    if (display.id === 0 && display.width > 0) this.#pictured.resolve();
   }
 
-  pictured(): Promise<void> {
-    return this.#pictured.promise;
+  async screenshot(
+    path: string,
+    { signal, ...options }: ScreenshotOptions & { signal: AbortSignal },
+  ): Promise<ScreenshotReport> {
+    const params = { path, ...options };
+    return await this.#client.call("screenshot", params, { signal }) as ScreenshotReport;
   }
 
-  async screenshot(path: string): Promise<ScreenshotReport> {
-    return await this.#client.call("screenshot", { path }) as ScreenshotReport;
-  }
-
-  async stats(): Promise<ViewStats> {
+  async stats(signal: AbortSignal): Promise<ViewStats> {
     // A VM that has ended has told its last frames before.
-    const fresh = await this.#client.call("displays").catch(() => []) as DisplayReport[];
+    const options = { timeoutMs: STATS_MS, signal };
+    const fresh = await this.#client.call("displays", {}, options).catch(
+      () => [],
+    ) as DisplayReport[];
     for (const display of fresh) this.#see(display);
     return {
       displays: [...this.#now.values()].map((now) => since(this.#before.get(now.id) ?? now, now)),
@@ -140,18 +143,17 @@ export class SpiceSource implements ViewSource {
    */
   static async open(
     target: SpiceTarget,
-    options: { password?: string; signal?: AbortSignal; onWarning?: (text: string) => void },
+    options: RemoteOptions,
   ): Promise<SpiceSource> {
     const { RemoteScreens } = await import("../vm/remote_screens.ts");
     return new SpiceSource(await RemoteScreens.attach(target, options));
   }
 
-  pictured(): Promise<void> {
-    return this.#screens.pictured();
-  }
-
-  async screenshot(path: string): Promise<ScreenshotReport> {
-    return await this.#screens.screenshot(path);
+  async screenshot(
+    path: string,
+    options: ScreenshotOptions & { signal: AbortSignal },
+  ): Promise<ScreenshotReport> {
+    return await this.#screens.screenshot(path, options);
   }
 
   stats(): Promise<ViewStats> {

@@ -13,21 +13,25 @@ const STATUS_MS = 5_000;
 /**
  * What every supervisor of this user says of its VM, in the order of their ids. One that ends in the
  * meantime, or does not answer in time, is left out.
+ *
+ * @throws the signal's reason when it is aborted.
  */
-export async function listVms(): Promise<VmStatus[]> {
+export async function listVms(signal?: AbortSignal): Promise<VmStatus[]> {
   const instances = await listInstances(places().runtime);
-  const asked = await Promise.all(instances.map(({ control }) => askStatus(control)));
+  const asked = await Promise.all(instances.map(({ control }) => askStatus(control, signal)));
+  signal?.throwIfAborted();
   return asked.filter((status) => status !== undefined);
 }
 
-async function askStatus(path: string): Promise<VmStatus | undefined> {
+async function askStatus(path: string, signal?: AbortSignal): Promise<VmStatus | undefined> {
+  const options = { timeoutMs: STATUS_MS, ...(signal === undefined ? {} : { signal }) };
   try {
     await using client = await withDeadline(
       "a connection to a supervisor",
       () => ControlClient.connect(path),
-      { timeoutMs: STATUS_MS },
+      options,
     );
-    return await client.call("status", {}, { timeoutMs: STATUS_MS }) as VmStatus;
+    return await client.call("status", {}, options) as VmStatus;
   } catch {
     return undefined;
   }
@@ -38,9 +42,10 @@ async function askStatus(path: string): Promise<VmStatus | undefined> {
  *
  * @throws {NotRunningError} when there is none.
  * @throws {UsageError} when there are several; the message lists their ids.
+ * @throws the signal's reason when it is aborted.
  */
-export async function findVm(target: string): Promise<VmStatus> {
-  const running = await listVms();
+export async function findVm(target: string, signal?: AbortSignal): Promise<VmStatus> {
+  const running = await listVms(signal);
   const path = await Deno.realPath(target).catch(() => undefined);
   const matches = running.filter((vm) =>
     vm.id === target || vm.name === target || vm.uuid === target.toUpperCase() ||
@@ -66,8 +71,11 @@ export async function findVm(target: string): Promise<VmStatus> {
 }
 
 /** Connects to the supervisor of the VM that `target` names. @throws as {@linkcode findVm}. */
-export async function connectVm(target: string): Promise<{ vm: VmStatus; client: ControlClient }> {
-  const vm = await findVm(target);
+export async function connectVm(
+  target: string,
+  signal?: AbortSignal,
+): Promise<{ vm: VmStatus; client: ControlClient }> {
+  const vm = await findVm(target, signal);
   const { control } = instancePaths(places().runtime, vm.id);
   try {
     return { vm, client: await ControlClient.connect(control) };

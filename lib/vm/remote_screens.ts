@@ -6,7 +6,8 @@ import { SpiceSession } from "../spice/session.ts";
 import { type SpiceTarget, targetText } from "../spice/transport.ts";
 import type { DisplayReport } from "./screen.ts";
 import { Screens } from "./screens.ts";
-import type { ScreenshotReport } from "./screenshot.ts";
+import type { ScreenshotOptions, ScreenshotReport } from "./screenshot.ts";
+import { toldOnce } from "./told_once.ts";
 
 /** How long the first picture may take to come once we are attached, in milliseconds. */
 const FIRST_PICTURE_MS = 10_000;
@@ -17,8 +18,14 @@ export interface RemoteOptions {
   password?: string;
   /** Gives up attaching. */
   signal?: AbortSignal;
-  /** Takes what the user should know: texts of the server, what cannot be drawn. */
+  /** Follows the mouse pointer, too, so that pictures can have it. */
+  cursor?: boolean;
+  /** How long the first picture may take to come, in milliseconds; 10 s when left out. */
+  pictureTimeoutMs?: number;
+  /** Takes what the user should know: warnings of the server, what is left out. Each is told once. */
   onWarning?: (text: string) => void;
+  /** Takes the server's other texts, each once. */
+  onDetail?: (text: string) => void;
 }
 
 /** A session with a SPICE server, and what it shows; owns the session. */
@@ -32,9 +39,17 @@ export class RemoteScreens implements AsyncDisposable {
   readonly #session: SpiceSession;
   readonly #screens: Screens;
 
-  private constructor(session: SpiceSession, screens: Screens, target: SpiceTarget) {
+  readonly #pictureTimeoutMs: number;
+
+  private constructor(
+    session: SpiceSession,
+    screens: Screens,
+    target: SpiceTarget,
+    pictureTimeoutMs = FIRST_PICTURE_MS,
+  ) {
     this.#session = session;
     this.#screens = screens;
+    this.#pictureTimeoutMs = pictureTimeoutMs;
     const name = session.serverName;
     this.serverName = name === "" ? targetText(target) : `${targetText(target)} (${name})`;
     this.channels = session.channels;
@@ -54,21 +69,25 @@ export class RemoteScreens implements AsyncDisposable {
    * @throws {SpiceError} when the server cannot be attached to.
    */
   static async attach(target: SpiceTarget, options: RemoteOptions = {}): Promise<RemoteScreens> {
-    const { password, signal, onWarning } = options;
-    const screens = new Screens({
-      decoders: await loadDecoders(),
-      ...(onWarning === undefined ? {} : { onWarning }),
-    });
+    const { password, signal, cursor = false } = options;
+    const onWarning = toldOnce(options.onWarning ?? (() => {}));
+    const onDetail = toldOnce(options.onDetail ?? (() => {}));
+    const screens = new Screens({ decoders: await loadDecoders(), onWarning });
     const session = await SpiceSession.connect(target, {
       onDisplay: screens.onDisplay,
+      onWarning: ({ channel, text }) => onWarning(`${channel}: ${text}`),
       onNotice: ({ severity, text }) => {
-        if (severity !== "info") onWarning?.(`the server says: ${text}`);
+        (severity === "info" ? onDetail : onWarning)(`the server says: ${text}`);
       },
       ...(password === undefined ? {} : { password }),
       ...(signal === undefined ? {} : { signal }),
     });
     screens.attached(session);
-    return new RemoteScreens(session, screens, target);
+    if (cursor) {
+      screens.complete({ inputs: false, ...(signal === undefined ? {} : { signal }) });
+      await screens.completed();
+    }
+    return new RemoteScreens(session, screens, target, options.pictureTimeoutMs);
   }
 
   /** The displays as they are now. */
@@ -76,17 +95,27 @@ export class RemoteScreens implements AsyncDisposable {
     return this.#screens.displays();
   }
 
-  /** Resolves once display 0 shows a picture, at once where there is no display to show one. */
-  async pictured(): Promise<void> {
-    if (this.displays.length > 0) await this.#screens.pictured(0);
-  }
-
-  /** Saves display 0 as PNG. @throws {SpiceError} when no picture has come. {HostFailure} */
-  async screenshot(path: string): Promise<ScreenshotReport> {
-    const [picture, why] = await this.#screens.capture(0, { timeoutMs: FIRST_PICTURE_MS });
+  /**
+   * Saves a display as PNG; the first one that there is, if none is named. Waits for the first
+   * picture.
+   *
+   * @throws {SpiceError} when none comes in time. {UsageError} where there is no such display.
+   * @throws {HostFailure} when the file cannot be written. The signal's reason when it is aborted.
+   */
+  async screenshot(
+    path: string,
+    options: ScreenshotOptions & { signal?: AbortSignal } = {},
+  ): Promise<ScreenshotReport> {
+    const { cursor = false, signal } = options;
+    const display = options.display ?? this.displays[0]?.id ?? 0;
+    const [picture, why] = await this.#screens.capture(display, {
+      cursor,
+      timeoutMs: this.#pictureTimeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+    });
     if (picture === undefined) throw new SpiceError(`Cannot save the screen: ${why}`);
     await savePng(path, picture);
-    return { path, display: 0, source: "spice" };
+    return { path, display, source: "spice" };
   }
 
   /** Ends the session. */

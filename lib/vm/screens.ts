@@ -132,6 +132,11 @@ export class Screens implements Disposable {
       .catch(failed("compressed images cannot be drawn"));
   }
 
+  /** Resolves once all that `complete` links is linked, or is known not to be. */
+  async completed(): Promise<void> {
+    await this.#parts?.cursors;
+  }
+
   /** Tells what is done without; an error that is not one of ours is a defect. */
   #tell(what: string, error: unknown): void {
     const { onWarning, onDefect } = this.#options;
@@ -218,13 +223,6 @@ export class Screens implements Disposable {
     };
   }
 
-  /** Resolves once display `id` shows a picture. @throws the signal's reason when it is aborted. */
-  async pictured(id: number, signal?: AbortSignal): Promise<void> {
-    const screen = this.#screens.get(id);
-    if (screen === undefined) return await Promise.withResolvers<void>().promise;
-    await screen.pictured(signal);
-  }
-
   /**
    * The pixels of display `id`, which change while the guest draws; undefined while nothing is
    * shown. They are the surface's own memory, not a copy.
@@ -262,7 +260,7 @@ export class Screens implements Disposable {
       );
     } catch (error) {
       if (!(error instanceof DeadlineError)) throw error;
-      return [undefined, `nothing has come of display ${id} within ${options.timeoutMs} ms`];
+      return [undefined, `no picture of display ${id} has come within ${options.timeoutMs} ms`];
     }
     await this.#settle(screen, options.signal);
     const picture = screen.display.primary;

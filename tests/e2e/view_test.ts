@@ -283,6 +283,34 @@ sandboxTest(
   },
 );
 
+sandboxTest("e2e: view: a signal ends it though the supervisor says nothing", async (sandbox) => {
+  const id = await sandbox.boot(await sandbox.bundle());
+  const { pid } = await sandbox.json(["status", id]) as { pid: number };
+  const view = (...args: string[]) =>
+    sandbox.start(["view", id, "--headless", "--stats", "-", ...args]);
+  const looking = view();
+  await pause(700);
+  Deno.kill(pid, "SIGSTOP");
+  try {
+    const opening = view();
+    await pause(700);
+    opening.kill("SIGINT");
+    const early = await opening.outcome;
+    assertEquals(early.code, 130, early.stderr);
+    assert(early.ms < 4_000, `${early.ms} ms`);
+
+    looking.kill("SIGINT");
+    await pause(200);
+    looking.kill("SIGINT");
+    const late = await looking.outcome;
+    assertEquals(late.code, 130, late.stderr);
+    assertEquals((JSON.parse(late.stdout) as Stats).displays.length, 1, "what was known");
+  } finally {
+    Deno.kill(pid, "SIGCONT");
+  }
+  await sandbox.run(["stop", "--kill", id]);
+});
+
 const DISK = `file=${HELLO}/Data/hello.img,format=raw,if=virtio,snapshot=on`;
 const MACHINE = ["-machine", "q35", "-m", "64", "-device", "virtio-vga", "-drive", DISK];
 

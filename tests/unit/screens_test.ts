@@ -99,7 +99,7 @@ Deno.test("Screens says why there is no picture", async () => {
   using _owned = screens;
   assertEquals(await screens.capture(0, { timeoutMs: 10 }), [
     undefined,
-    "nothing has come of display 0 within 10 ms",
+    "no picture of display 0 has come within 10 ms",
   ]);
   await assertRejects(
     () => screens.capture(3, { timeoutMs: 10 }),

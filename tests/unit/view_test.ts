@@ -23,6 +23,14 @@ Deno.test("viewSettingsOf checks every option before anything is done", () => {
     json: true,
     passwordFile: "secret",
   });
+  assertEquals(
+    settings("vm", "--headless", "--screenshot", "/a.png", "--cursor", "--display", "2"),
+    { target: { vm: "vm" }, json: false, screenshot: "/a.png", cursor: true, display: 2 },
+  );
+  for (const args of [["--cursor"], ["--display", "1"]]) {
+    const message = `Cannot use ${args[0]} without --screenshot`;
+    assertThrows(() => settings("vm", "--headless", ...args), UsageError, message);
+  }
   assertThrows(() => settings("vm", "--headless", "--duration", "5"), UsageError, "--duration");
   assertThrows(() => settings("spice://h", "--headless"), UsageError, "no host and port");
 });

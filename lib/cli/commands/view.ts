@@ -1,12 +1,12 @@
 /** `utmost view`: looks at a running VM, or at any SPICE server. */
 import { resolve } from "@std/path";
-import { pause } from "../../base/deadline.ts";
-import { HostFailure, UsageError } from "../../base/errors.ts";
+import { pause, withDeadline } from "../../base/deadline.ts";
+import { HostFailure, UsageError, type UtmostError } from "../../base/errors.ts";
 import { quoted } from "../../base/text.ts";
 import { type Invocation, lastValue } from "../args.ts";
 import { ENDING_SIGNALS, InterruptedError, reasonOf } from "../exit.ts";
 import type { Progress } from "../progress.ts";
-import { parseDuration } from "../values.ts";
+import { parseCount, parseDuration } from "../values.ts";
 import { SpiceSource, type ViewSource, type ViewStats, VmSource } from "../view_source.ts";
 import { parseViewTarget, type ViewTarget } from "../view_target.ts";
 
@@ -15,6 +15,10 @@ export interface ViewSettings {
   target: ViewTarget;
   /** Absolute path. */
   screenshot?: string;
+  /** Whether the picture has the mouse pointer. */
+  cursor?: boolean;
+  /** Which display is saved; the first one when left out. */
+  display?: number;
   durationMs?: number;
   /** A file, or `-` for stdout. */
   stats?: string;
@@ -36,11 +40,21 @@ export function viewSettingsOf(invocation: Invocation): ViewSettings {
         "expected spice+unix:// or spice://",
     );
   }
+  const display = lastValue(invocation, "display");
+  for (const option of ["cursor", "display"] as const) {
+    if (
+      screenshot === undefined && (option === "cursor" ? flags.has(option) : display !== undefined)
+    ) {
+      throw new UsageError(`Cannot use --${option} without --screenshot: it tells how to save it`);
+    }
+  }
   const settings: ViewSettings = {
     target,
     json: flags.has("json"),
     ...(duration === undefined ? {} : { durationMs: parseDuration("--duration", duration) }),
     ...(screenshot === undefined ? {} : { screenshot: resolve(screenshot) }),
+    ...(flags.has("cursor") ? { cursor: true } : {}),
+    ...(display === undefined ? {} : { display: parseCount("--display", display, 0, 255) }),
     ...(stats === undefined ? {} : { stats }),
     ...(passwordFile === undefined ? {} : { passwordFile }),
   };
@@ -55,7 +69,8 @@ export function viewSettingsOf(invocation: Invocation): ViewSettings {
 /**
  * Looks until the duration is over, there is a picture to be saved, or there is nothing more to see.
  *
- * @throws {InterruptedError} after a signal; statistics are written all the same.
+ * @throws {InterruptedError} after a signal; statistics are written all the same, with what is known
+ * already after a second one.
  */
 export async function view(invocation: Invocation, progress: Progress): Promise<number> {
   const settings = viewSettingsOf(invocation);
@@ -66,30 +81,35 @@ export async function view(invocation: Invocation, progress: Progress): Promise<
     () => undefined,
     (error: unknown) => error,
   );
-  await writeStats(await source.stats(), settings, failure !== undefined);
+  await writeStats(await source.stats(signals.second), settings, failure !== undefined);
   if (failure !== undefined) throw failure;
   return 0;
 }
 
 async function openSource(
-  { target, passwordFile }: ViewSettings,
+  { target, passwordFile, cursor = false }: ViewSettings,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<ViewSource> {
-  if ("vm" in target) return await VmSource.open(target.vm);
-  const password = passwordFile === undefined ? undefined : await readPassword(passwordFile);
+  if ("vm" in target) return await VmSource.open(target.vm, signal);
+  const password = passwordFile === undefined
+    ? undefined
+    : await readPassword(passwordFile, signal);
   return await SpiceSource.open(target.spice, {
     signal,
+    cursor,
     onWarning: (text) => progress.warning(text),
+    onDetail: (text) => progress.detail(text),
     ...(password === undefined ? {} : { password }),
   });
 }
 
 /** The first line of a file. @throws {HostFailure} when it cannot be read. */
-async function readPassword(path: string): Promise<string> {
+async function readPassword(path: string, signal: AbortSignal): Promise<string> {
   try {
-    return (await Deno.readTextFile(path)).split(/\r?\n/, 1)[0] ?? "";
+    return (await Deno.readTextFile(path, { signal })).split(/\r?\n/, 1)[0] ?? "";
   } catch (cause) {
+    signal.throwIfAborted();
     throw new HostFailure(`Cannot read the password from ${quoted(path)}: ${reasonOf(cause)}`, {
       cause,
     });
@@ -99,36 +119,30 @@ async function readPassword(path: string): Promise<string> {
 /** Looks for as long as was asked for; saves the picture. @throws why it ended too early */
 async function look(
   source: ViewSource,
-  { durationMs, screenshot }: ViewSettings,
+  { durationMs, screenshot, cursor = false, display }: ViewSettings,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  const interrupted = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-  interrupted.catch(() => {});
-  const over = new AbortController();
-  const enough = durationMs !== undefined
-    ? pause(durationMs, over.signal)
-    : screenshot !== undefined
-    ? source.pictured()
-    : new Promise<void>(() => {});
-  enough.catch(() => {});
-  progress.waiting("the end of what is looked at");
-  const end = await Promise.race([
-    source.ended.then((error) => ({ error })),
-    enough.then(() => undefined),
-    interrupted,
-  ]).finally(() => {
-    over.abort();
+  let end: { error: UtmostError | undefined } | undefined;
+  const ended = source.ended.then((error) => void (end = { error }));
+  try {
+    if (durationMs !== undefined || screenshot === undefined) {
+      progress.waiting("the end of what is looked at");
+      await withDeadline("the end", async (over) => {
+        await Promise.race([ended, durationMs === undefined ? ended : pause(durationMs, over)]);
+      }, { signal });
+    }
+    if (screenshot !== undefined) {
+      progress.waiting("a picture");
+      const options = { cursor, signal, ...(display === undefined ? {} : { display }) };
+      const { why } = await source.screenshot(screenshot, options);
+      if (why !== undefined) progress.info(`the picture is QEMU's own screendump: ${why}`);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw end?.error ?? error;
+  } finally {
     progress.waiting("");
-  });
-  if (screenshot !== undefined) {
-    const saving = source.screenshot(screenshot);
-    const { why } = await Promise.race([saving, interrupted]).catch((error: unknown) => {
-      throw end?.error ?? error;
-    });
-    if (why !== undefined) progress.info(`the picture is QEMU's own screendump: ${why}`);
   }
   if (end?.error !== undefined) throw end.error;
 }
@@ -153,21 +167,31 @@ async function writeStats(
   }
 }
 
-/** Turns the signals that end a process into an abort. */
+/** Turns the signals that end a process into aborts. */
 class Signals implements Disposable {
-  readonly #controller = new AbortController();
+  readonly #first = new AbortController();
+  readonly #second = new AbortController();
   readonly #stack = new DisposableStack();
 
   constructor() {
     for (const [signal, number] of ENDING_SIGNALS) {
-      const listener = () => this.#controller.abort(new InterruptedError(signal, number));
+      const listener = () => {
+        const controller = this.#first.signal.aborted ? this.#second : this.#first;
+        controller.abort(new InterruptedError(signal, number));
+      };
       Deno.addSignalListener(signal, listener);
       this.#stack.defer(() => Deno.removeSignalListener(signal, listener));
     }
   }
 
+  /** Aborted by the first signal. */
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#first.signal;
+  }
+
+  /** Aborted by the second one: whoever sends it does not want to wait. */
+  get second(): AbortSignal {
+    return this.#second.signal;
   }
 
   [Symbol.dispose](): void {
