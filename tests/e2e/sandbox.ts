@@ -6,11 +6,15 @@
  * what is left behind.
  */
 import { fromFileUrl, join } from "@std/path";
-import { pause, retry } from "../../lib/base/deadline.ts";
+import { pause, retry, withDeadline } from "../../lib/base/deadline.ts";
+import { DeadlineError } from "../../lib/base/errors.ts";
 
 const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
 /** The smallest guest: it greets on its serial port, then does what it is told. */
 export const HELLO = fromFileUrl(new URL("../../examples/hello.utm", import.meta.url));
+
+/** How long a test that has run out of time may take to say what it waited for. */
+const EVIDENCE_MS = 20_000;
 
 /** One line of `--events`; which keys there are depends on `event`. */
 export type RunEvent = { t: number; event: string } & Record<string, unknown>;
@@ -79,6 +83,8 @@ export class Sandbox {
   /** The program that is run. */
   main = MAIN;
   #runs = 0;
+  /** The commands that have not ended yet. */
+  readonly #running = new Set<{ args: readonly string[]; outcome: Promise<Outcome> }>();
 
   private constructor(folder: string, denoDir: string) {
     this.folder = folder;
@@ -204,6 +210,9 @@ export class Sandbox {
       ms: endMs - start,
       endedAt: performance.timeOrigin + endMs,
     }));
+    const running = { args, outcome };
+    this.#running.add(running);
+    void outcome.finally(() => this.#running.delete(running));
     return { pid: child.pid, outcome, kill: (signal) => child.kill(signal) };
   }
 
@@ -212,9 +221,13 @@ export class Sandbox {
     return this.start(args, settings).outcome;
   }
 
+  #eventsPath(run: number): string {
+    return this.path(`events-${run}.ndjson`);
+  }
+
   /** Starts `utmost run` with `--events FILE`; options for QEMU may end `args`. */
   startRun(args: readonly string[], settings: CommandSettings = {}): StartedRun {
-    const file = this.path(`events-${++this.#runs}.ndjson`);
+    const file = this.#eventsPath(++this.#runs);
     const started = this.start(["run", "--events", file, ...args], settings);
     let over = false;
     void started.outcome.then(() => over = true);
@@ -290,38 +303,65 @@ export class Sandbox {
     return names;
   }
 
+  /** Ends every process, and says which there were and what the commands among them had printed. */
+  async breakOff(): Promise<string> {
+    const running = [...this.#running];
+    const processes = await this.processes();
+    kill(processes);
+    const printed = await Promise.all(running.map(async ({ args, outcome }) => {
+      const { stdout, stderr } = await withDeadline("its output", () => outcome, {
+        timeoutMs: 2_000,
+      }).catch((error: Error) => ({ stdout: "", stderr: error.message }));
+      return [`utmost ${args.join(" ")}:`, stdout.slice(-2_000), stderr.slice(-2_000)];
+    }));
+    const events: string[] = [];
+    for (let run = 1; run <= this.#runs; run++) {
+      const text = await Deno.readTextFile(this.#eventsPath(run)).catch(() => "");
+      events.push(`events of run ${run}:`, ...text.trimEnd().split("\n").slice(-10));
+    }
+    const commands = processes.map(({ pid, command }) => `${pid} ${command}`);
+    return ["processes:", ...commands, ...printed.flat(), ...events].join("\n");
+  }
+
   /** Ends what is left, removes the folder, and returns what was left. */
   async close(): Promise<Process[]> {
     const left = await this.leftovers();
-    for (const { pid } of left) {
-      try {
-        Deno.kill(pid, "SIGKILL");
-      } catch {
-        // It has just ended.
-      }
-    }
+    kill(left);
     await this.leftovers();
     await Deno.remove(this.folder, { recursive: true });
     return left;
   }
 }
 
+function kill(processes: readonly Process[]): void {
+  for (const { pid } of processes) {
+    try {
+      Deno.kill(pid, "SIGKILL");
+    } catch {
+      // It has just ended.
+    }
+  }
+}
+
 /**
  * Registers a test that has a sandbox. It fails when a process is left behind, unless it has failed
- * before, and after two minutes unless `options` say otherwise.
+ * before, and after two minutes unless `options` say otherwise; then it says what it waited for.
  */
 export function sandboxTest(
   name: string,
   test: (sandbox: Sandbox) => Promise<void>,
   options: { timeout?: number; ignore?: boolean } = {},
 ): void {
-  Deno.test(name, { timeout: 120_000, ...options }, async () => {
+  const { timeout = 120_000, ...rest } = options;
+  Deno.test(name, { timeout: timeout + EVIDENCE_MS, ...rest }, async () => {
     const sandbox = await Sandbox.create();
     try {
-      await test(sandbox);
+      await withDeadline("the end of the test", () => test(sandbox), { timeoutMs: timeout });
     } catch (error) {
+      const evidence = error instanceof DeadlineError ? await sandbox.breakOff() : undefined;
       await sandbox.close();
-      throw error;
+      if (evidence === undefined) throw error;
+      throw new Error(`${(error as Error).message}\n${evidence}`, { cause: error });
     }
     const left = await sandbox.close();
     if (left.length === 0) return;

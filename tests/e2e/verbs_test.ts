@@ -174,10 +174,12 @@ sandboxTest(
     const bundle = await sandbox.bundle();
     const folder = sandbox.path("evidence");
     const steps = ["--expect", "hello> ", "--artifacts", folder];
-    assertEquals((await sandbox.run([bundle, ...steps, "--then", "kill"])).code, 0);
+    const passed = await sandbox.run([bundle, ...steps, "--then", "kill"]);
+    assertEquals(passed.code, 0, passed.stderr);
     assertEquals(await Deno.stat(folder).catch(() => "none"), "none");
-    const failed = await sandbox.run([bundle, ...steps, "--expect", "nonsense", "--timeout", "1s"]);
-    assertEquals(failed.code, 10);
+    const off = ["--send", "poweroff\\n", "--expect", "nonsense"];
+    const failed = await sandbox.run([bundle, ...steps, ...off]);
+    assertEquals(failed.code, 9, failed.stderr);
     assertStringIncludes(failed.stderr, folder);
     const events = parseEvents(await Deno.readTextFile(`${folder}/events.ndjson`));
     assertEquals([events[0]?.event, events.at(-1)?.event], ["launch", "exit"]);
