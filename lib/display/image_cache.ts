@@ -52,23 +52,40 @@ export class ImageCache {
   }
 }
 
-/** Palettes by their id, entries as they came. */
+/** A palette that is kept. */
+interface CachedPalette {
+  entries: Uint32Array;
+  /** How many times it has been put, less how many times it has been deleted. */
+  times: number;
+}
+
+/**
+ * Palettes by their id, entries as they came.
+ *
+ * The server tells that it has dropped a palette behind the message whose other palette needed the
+ * room. Where that message goes on to bring the dropped one anew (source and brush have one each),
+ * the word of the dropping comes after it, and is not about the new one: so each deletes one put.
+ * Source: spice-server, cache-item.tmpl.cpp, remove.
+ */
 export class PaletteCache {
-  readonly #palettes = new Map<bigint, Uint32Array>();
+  readonly #palettes = new Map<bigint, CachedPalette>();
 
   /** Keeps a palette; returns whether there was room for it. */
   put(id: bigint, entries: Uint32Array): boolean {
-    if (!this.#palettes.has(id) && this.#palettes.size >= MAX_CACHED_PALETTES) return false;
-    this.#palettes.set(id, entries.slice());
+    const kept = this.#palettes.get(id);
+    if (!kept && this.#palettes.size >= MAX_CACHED_PALETTES) return false;
+    this.#palettes.set(id, { entries: entries.slice(), times: (kept?.times ?? 0) + 1 });
     return true;
   }
 
   get(id: bigint): Uint32Array | undefined {
-    return this.#palettes.get(id);
+    return this.#palettes.get(id)?.entries;
   }
 
+  /** Takes back one put. */
   delete(id: bigint): void {
-    this.#palettes.delete(id);
+    const kept = this.#palettes.get(id);
+    if (kept && --kept.times === 0) this.#palettes.delete(id);
   }
 
   clear(): void {

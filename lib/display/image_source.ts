@@ -117,9 +117,7 @@ export class ImageSource {
     if (!isAllowedSize(image.width, image.height)) {
       throw new NotDrawnError("an image of a size beyond the limits");
     }
-    const source = isKept
-      ? this.#decode(image, { onto, isOriginal: true })
-      : this.#decode(image, wanted);
+    const source = this.#decode(image, isKept ? { onto, isOriginal: true } : wanted, isFirst);
     if ((image.flags & IMAGE.highBitsSet) !== 0 && source.format === XRGB) {
       source.pixels.forEach((pixel, i) => source.pixels[i] = pixel | 0xff000000);
     }
@@ -142,13 +140,18 @@ export class ImageSource {
     return { width, height, part: wholeOf(surface), pixels, format };
   }
 
-  /** Decodes an image that is in the message, at least the part of it that is wanted. */
-  #decode(image: Image, wanted: Wanted): SourcePixels {
+  /**
+   * Decodes an image that is in the message, at least the part of it that is wanted.
+   *
+   * @param isFirst Whether its palette is yet to be kept.
+   */
+  #decode(image: Image, wanted: Wanted, isFirst: boolean): SourcePixels {
     switch (image.kind) {
       case "bitmap":
-        return this.#bitmap(image, image.bitmap, wanted);
+        return this.#bitmap(image, image.bitmap, wanted, isFirst);
       case "lz_plt": {
-        const colors = this.#palette(image, image.paletteFlags, wanted.onto);
+        const flags = isFirst ? image.paletteFlags : image.paletteFlags & ~PAL_CACHE_ME;
+        const colors = this.#palette(image, flags, wanted.onto);
         return fromPicture(image, this.#decoder("lzPalette", "LZ")(image.data, image, colors));
       }
       case "lz_rgb":
@@ -194,11 +197,17 @@ export class ImageSource {
     };
   }
 
-  #bitmap(image: Image, bitmap: Bitmap, { onto, part, isOriginal = false }: Wanted): SourcePixels {
+  #bitmap(
+    image: Image,
+    bitmap: Bitmap,
+    { onto, part, isOriginal = false }: Wanted,
+    isFirst: boolean,
+  ): SourcePixels {
     checkBitmap(bitmap, image);
     const whole = wholeOf(bitmap);
     const needed = part ? common(whole, part) : whole;
-    const colors = isIndexed(bitmap) ? this.#palette(bitmap, bitmap.flags, onto) : NO_COLORS;
+    const flags = isFirst ? bitmap.flags : bitmap.flags & ~PAL_CACHE_ME;
+    const colors = isIndexed(bitmap) ? this.#palette(bitmap, flags, onto) : NO_COLORS;
     return {
       width: bitmap.width,
       height: bitmap.height,

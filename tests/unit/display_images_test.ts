@@ -130,6 +130,30 @@ Deno.test("a palette is kept until the server takes it back; colours it lacks ar
   assertEquals(ignored(drawn), { "an image with a palette that was not kept": 2 });
 });
 
+Deno.test("a palette that came anew outlives the word that its first copy was dropped", () => {
+  const drawn = display(2, 1);
+  const { send } = drawn;
+  copy(drawn, bitmapImage(indexed(5n, 0xabc)));
+  // The source's palette takes the room of palette 5, which the brush brings again.
+  send.draw_opaque({
+    base: base(rect(0, 0, 2, 1)),
+    src: bitmapImage(indexed(6n, 1)),
+    srcArea: rect(0, 0, 2, 1),
+    brush: { kind: "pattern", image: bitmapImage(indexed(5n, 0xabc)), pos: { x: 0, y: 0 } },
+    rop: ROP.put,
+    scaleMode: 0,
+    mask: NO_MASK,
+  });
+  send.inval_palette({ id: 5n });
+  copy(drawn, image32(2, [1, 2]));
+  copy(drawn, bitmapImage(indexed(5n, 0, PAL_FROM_CACHE)));
+  assertEquals(rows(drawn), ["000abc 000000"]);
+  assertEquals(ignored(drawn), {});
+  send.inval_palette({ id: 5n });
+  copy(drawn, bitmapImage(indexed(5n, 0, PAL_FROM_CACHE)));
+  assertEquals(ignored(drawn), { "an image with a palette that was not kept": 1 });
+});
+
 Deno.test("no more palettes are kept than is stated", () => {
   const drawn = display(2, 1);
   for (let id = 0; id <= MAX_CACHED_PALETTES; id++) {
