@@ -15,7 +15,10 @@ const STEP = 500;
 const WIDTH = 320;
 const HEIGHT = 240;
 const FIXED_SEED = 20260101;
-const RANDOM_SEED = Math.floor(Math.random() * 2 ** 31);
+/** The seed of the tests that draw something else each time; can be given, to repeat a failure. */
+const RANDOM_SEED = Number(
+  Deno.env.get("UTMOST_DRAWS_SEED") ?? Math.floor(Math.random() * 2 ** 31),
+);
 
 /** Kinds that pixman can make without the server's canvas. */
 const PLAIN_KINDS = [
