@@ -81,6 +81,8 @@ export class Supervisor implements AsyncDisposable {
     const bundle = await openBundle(options.bundle);
     options.onBundle?.(bundle);
     const { disposable } = request.options;
+    // Closed last: to a client the end of its connection means that the bundle is free again.
+    const control = stack.use(new AsyncDisposableStack());
     stack.use(
       await BundleLock.take(join(state, "locks"), {
         path: bundle.path,
@@ -94,7 +96,7 @@ export class Supervisor implements AsyncDisposable {
     log.emit({ event: "launch", id, bundle: bundle.path, name, uuid });
 
     const methods = new VmMethods(identity, log, options.onStopRequest);
-    stack.use(ControlServer.listen(directory.paths.control, methods.table()));
+    control.use(ControlServer.listen(directory.paths.control, methods.table()));
     const prepared = await prepare(bundle, request, {
       directory: directory.paths.directory,
       listener: "supervisor",

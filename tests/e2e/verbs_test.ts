@@ -1,6 +1,8 @@
 /** What can be done with a running VM from another process. */
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
+import { ControlClient } from "../../lib/vm/control.ts";
+import { BundleLock } from "../../lib/vm/lock.ts";
 import { parseEvents, sandboxTest } from "./sandbox.ts";
 
 /** The part of `status --json` in use. */
@@ -80,6 +82,24 @@ sandboxTest(
     const { code, ms } = await sandbox.run(["stop", id]);
     assertEquals(code, 0);
     assertLess(ms, 5_000);
+  },
+);
+
+sandboxTest(
+  "e2e: verbs: the bundle is free as soon as a supervisor closes its connections",
+  async (sandbox) => {
+    const bundle = await sandbox.bundle();
+    const id = await sandbox.detach(bundle);
+    await using client = await ControlClient.connect(sandbox.path("run", "utmost", id, "control"));
+    await client.call("stop", { kill: true });
+    await client.closed;
+    assertEquals(await sandbox.instances(), []);
+    const { dev: device, ino: inode } = await Deno.stat(bundle);
+    using _lock = await BundleLock.take(sandbox.path("state", "utmost", "locks"), {
+      path: bundle,
+      device,
+      inode: inode ?? 0,
+    }, { shared: false, id });
   },
 );
 
