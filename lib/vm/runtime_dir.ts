@@ -94,7 +94,7 @@ export class InstanceDirectory implements AsyncDisposable {
         write: true,
         mode: 0o600,
       });
-      await pidFile.tryLock(true);
+      await pidFile.lock(true); // whoever lists instances may hold it for a moment
       await pidFile.write(new TextEncoder().encode(`${Deno.pid}\n`));
       return new InstanceDirectory(paths, pidFile);
     } catch (error) {
