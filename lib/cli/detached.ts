@@ -205,7 +205,8 @@ async function makeLog(folder: string, id: string): Promise<string> {
     const logs: { path: string; time: number }[] = [];
     for await (const entry of Deno.readDir(folder)) {
       const path = join(folder, entry.name);
-      logs.push({ path, time: (await Deno.stat(path)).mtime?.getTime() ?? 0 });
+      const info = await Deno.stat(path).catch(() => undefined); // another run may remove it
+      if (info !== undefined) logs.push({ path, time: info.mtime?.getTime() ?? 0 });
     }
     logs.sort((a, b) => b.time - a.time);
     for (const { path } of logs.slice(KEEP_LOGS)) await Deno.remove(path).catch(() => {});
