@@ -179,7 +179,10 @@ export interface PacedLink extends ChannelLink {
    * @throws {SpiceClosedError} when the channel has ended.
    */
   drained(): Promise<void>;
-  /** Stops reading, so that the server stops sending, until `resume` is called. */
+  /**
+   * Stops reading, so that the server stops sending, until `resume` is called; not before the first
+   * message is complete, which attaching waits for.
+   */
   pause(): void;
   /** Goes on after `pause`. */
   resume(): void;
@@ -336,7 +339,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
         } else {
           await this.#feed(chunk);
         }
-        if (this.#paused) await this.#paused.promise;
+        if (this.#paused && this.stats.messages > 0) await this.#paused.promise;
         if (this.#end) break;
       }
       this.#end ??= { by: "server", text: this.#serverClosed() };

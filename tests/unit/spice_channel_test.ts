@@ -420,6 +420,20 @@ Deno.test("pause stops the server, and resume goes on where it was", async () =>
   await Promise.all([writing, reading]);
 });
 
+Deno.test("a channel that is paused from the start still reads its first message", async () => {
+  const first = Promise.withResolvers<void>();
+  await using rig = await start({
+    routes: (link) => {
+      link.pause();
+      return routes({}, {});
+    },
+    onFirstMessage: first.resolve,
+  }, true);
+  await rig.server.write(setAck(1, 20)); // byte by byte
+  await first.promise;
+  assertEquals(rig.channel.stats.messages, 1);
+});
+
 Deno.test("a paused channel ends when it is closed, and is not called stalled", async () => {
   await using rig = await start();
   rig.channel.pause();
