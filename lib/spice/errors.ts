@@ -6,7 +6,6 @@
  * ├── SpiceConnectError   no connection to the server
  * ├── SpiceLinkError      the server refused the link, or does not speak SPICE
  * ├── SpiceClosedError    the server closed a connection that is still needed
- * ├── SpiceTakenError     another client has the session
  * ├── SpiceTimeoutError   the server said nothing for too long
  * ├── SpiceDecodeError    bytes that do not follow the protocol
  * ├── SpiceAgentError     the guest's agent is not there, or does not do it
@@ -24,11 +23,6 @@ export class SpiceConnectError extends SpiceError {
 /** The server closed a connection that is still needed. */
 export class SpiceClosedError extends SpiceError {
   override name = "SpiceClosedError";
-}
-
-/** Another client has the session, or may have it: coming back would throw it out. */
-export class SpiceTakenError extends SpiceError {
-  override name = "SpiceTakenError";
 }
 
 /** The server said nothing for too long, in the middle of something it had begun. */

@@ -10,9 +10,10 @@ import {
 import { pause, retry } from "../../lib/base/deadline.ts";
 import type { ChannelLink } from "../../lib/spice/channel.ts";
 import { DISPLAY_REQUESTS } from "../../lib/spice/display_messages.ts";
-import { SpiceConnectError, SpiceLinkError, SpiceTakenError } from "../../lib/spice/errors.ts";
-import { Reconnector } from "../../lib/spice/reconnect.ts";
+import { SpiceConnectError, SpiceLinkError } from "../../lib/spice/errors.ts";
 import { type SpiceEvent, SpiceSession, type SpiceTarget } from "../../lib/spice/session.ts";
+import { Screens } from "../../lib/vm/screens.ts";
+import { SpiceKeeper } from "../../lib/vm/spice_keeper.ts";
 
 const OFF = "image-compression=off,streaming-video=off,playback-compression=off";
 
@@ -220,45 +221,30 @@ Deno.test("e2e: a display that QEMU closes is linked again, with its picture", a
 
 Deno.test("e2e: a session is taken up again where QEMU has no other client, and only there", async () => {
   await using qemu = await Qemu.start();
-  const connect = (signal?: AbortSignal) =>
-    SpiceSession.connect({ path: qemu.spice }, signal ? { signal } : {});
-  const hasClient = () => qemu.hasClient();
-  assertEquals(await hasClient(), false);
-  await using first = await connect();
-  assertEquals(await hasClient(), true);
-  const second = await connect();
-  const end = await first.closed;
-  await assertRejects(
-    () => new Reconnector({ connect }).again(end),
-    SpiceTakenError,
-    "another client may have it",
-  );
-  await assertRejects(
-    () => new Reconnector({ connect, hasClient }).again(end),
-    SpiceTakenError,
-    "another client has it",
-  );
-  assertEquals(second.channels, ["main", "display"]); // nobody has thrown it out
-  await second[Symbol.asyncDispose]();
-  while (await hasClient()) await pause(10);
-  await using third = await new Reconnector({ connect, hasClient }).again(end);
-  assertEquals(third.channels, ["main", "display"]);
-});
-
-Deno.test("e2e: a session is taken up again with a QEMU that was started anew", async () => {
-  const port = freePort();
-  const spice = `port=${port},addr=127.0.0.1,disable-ticketing=on`;
-  const target: SpiceTarget = { host: "localhost", port };
-  const qemu = await Qemu.start({ spice });
-  await using session = await SpiceSession.connect(target);
-  qemu.kill();
-  const end = await session.closed;
-  const connect = (signal: AbortSignal) => SpiceSession.connect(target, { signal });
-  const again = new Reconnector({ connect }).again(end);
-  await qemu[Symbol.asyncDispose]();
-  await using _next = await Qemu.start({ spice });
-  await using second = await again;
-  assertEquals(second.channels, ["main", "display"]);
+  using screens = new Screens();
+  const news: string[] = [];
+  const [lost, back] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await using keeper = await SpiceKeeper.attach({
+    path: qemu.spice,
+    screens,
+    timeoutMs: 10_000,
+    signal: new AbortController().signal,
+    gone: new AbortController().signal,
+    hasClient: () => qemu.hasClient(),
+    onEvent: () => {},
+    onNews: ({ kind }) => {
+      news.push(kind);
+      (kind === "lost" ? lost : back).resolve();
+    },
+  });
+  assertEquals(await qemu.hasClient(), true);
+  const other = await SpiceSession.connect({ path: qemu.spice });
+  await lost.promise;
+  await pause(1_500);
+  assertEquals([news, other.channels], [["lost"], ["main", "display"]], "it is not thrown out");
+  await other[Symbol.asyncDispose]();
+  await back.promise;
+  assertEquals([news, keeper.channels.slice(0, 2)], [["lost", "back"], ["main", "display"]]);
 });
 
 const SECRET = ["-object", "secret,id=ticket,data=correct horse", "-device", "virtio-vga"];

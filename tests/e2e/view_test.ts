@@ -126,8 +126,10 @@ sandboxTest(
     assertEquals(saved.code, 0, saved.stderr);
     assertStringIncludes(saved.stderr, "QEMU's own screendump: there is no SPICE, so the pointer");
     assertGreater(colorsOf(await readPng(path)), 10);
-    const { source } = await sandbox.json(["screenshot", id, path]) as { source: string };
-    assertEquals(source, "screendump");
+    assertEquals(await sandbox.json(["screenshot", id, path]), {
+      ...{ id, done: "screenshot", path, display: 0 },
+      ...{ source: "screendump", why: "there is no SPICE" },
+    });
     assertEquals((await sandbox.run(["screenshot", id, path, "--display", "1"])).code, 2);
     const { by } = await sandbox.json(["type", id, "hello\\n"]) as { by: string };
     assertEquals(by, "qmp");

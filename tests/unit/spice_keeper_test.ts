@@ -66,6 +66,43 @@ Deno.test("SpiceKeeper takes a lost session up again once no other client is the
   assertEquals(captured[1], "no picture of display 0 has come within 10 ms", "it is attached");
 });
 
+Deno.test("SpiceKeeper takes a session up again that ended for what came, as soon as it may", async () => {
+  let [sessions, refusals] = [0, 0];
+  const attached = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    main: async (connection) => {
+      if (++sessions > 1) return await serveMain(connection);
+      await connection.write(INIT);
+      await connection.receive();
+      await connection.write(channelsList([2, 0]));
+      await attached.promise;
+      await connection.write(le([2, 7], [4, 0x7fff_ffff])); // a NOTIFY beyond every limit
+      await connection.drain();
+    },
+    // Refuses once before it lets the second session in.
+    result: ({ link }) => link.type === 1 && sessions === 1 && refusals++ === 0 ? 7 : 0,
+  });
+  using screens = new Screens();
+  const news: string[] = [];
+  const back = Promise.withResolvers<void>();
+  await using _keeper = await SpiceKeeper.attach({
+    path: (server.target as { path: string }).path,
+    screens,
+    timeoutMs: 5_000,
+    signal: new AbortController().signal,
+    gone: new AbortController().signal,
+    hasClient: () => Promise.resolve(false),
+    onEvent: () => {},
+    onNews: ({ kind }) => {
+      news.push(kind);
+      if (kind === "back") back.resolve();
+    },
+  });
+  attached.resolve();
+  await back.promise;
+  assertEquals([news, sessions, refusals > 0], [["lost", "back"], 2, true]);
+});
+
 Deno.test("SpiceKeeper lets a session go that ends with QEMU", async () => {
   const { main, close, sessions } = closable();
   await using server = await FakeSpiceServer.start({ main });

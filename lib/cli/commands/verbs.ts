@@ -41,9 +41,11 @@ export async function screenshot(invocation: Invocation, progress: Progress): Pr
   const display = number === undefined ? 0 : parseCount("--display", number, 0, 255);
   const params = { path, display, cursor: flags.has("cursor") };
   const { id, result } = await callVm(target, "screenshot", params);
-  const { why, ...report } = result as ScreenshotReport;
+  const report = result as ScreenshotReport;
   if (flags.has("json")) console.log(JSON.stringify({ id, done: "screenshot", ...report }));
-  if (why !== undefined) progress.info(`the picture is QEMU's own screendump: ${why}`);
+  else if (report.why !== undefined) {
+    progress.info(`the picture is QEMU's own screendump: ${report.why}`);
+  }
   return 0;
 }
 
