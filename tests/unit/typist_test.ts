@@ -70,8 +70,9 @@ for (const path of ["spice", "qmp"] as const) {
 }
 
 Deno.test("Typist tells the end of a VM whose connections end before QEMU", async () => {
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const { typist } = typewriter("spice", (vm) => {
-    setTimeout(() => vm.end(), 10);
+    timer ??= setTimeout(() => vm.end(), 10);
     throw new SpiceClosedError("Cannot reach the guest's keyboard and mouse: it closed");
   });
   await assertRejects(() => typist.type("ab", FAST), NotRunningError, "the VM has ended");
