@@ -38,6 +38,11 @@ export interface DisplayOptions {
    * socket.
    */
   takesCompression?: boolean;
+  /**
+   * What is asked for where `takesCompression` is not set: plain pixels, or images packed with LZ,
+   * which is exact as well; plain ones when left out. A server too old to be asked does as it likes.
+   */
+  compression?: "off" | "lz";
   /** What images the server may refer to later; none when left out. */
   caches?: Partial<Decoded<typeof DISPLAY_REQUESTS.init.body>>;
 }
@@ -47,7 +52,7 @@ export interface DisplayOptions {
  * thread a poll every 10 ms for an INIT that comes too late.
  */
 export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
-  const { onDisplay, takesCompression = false, caches } = options;
+  const { onDisplay, takesCompression = false, compression = "off", caches } = options;
   const { init, preferred_compression } = DISPLAY_REQUESTS;
   const limit = new DisplayLimit();
   return {
@@ -66,7 +71,7 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
       const prefers = !takesCompression && hasCap(channelCaps, DISPLAY_CAPS.prefCompression);
       return encodeMessages((add) => {
         add(init, { ...NO_CACHES, ...caches });
-        if (prefers) add(preferred_compression, { compression: IMAGE_COMPRESSIONS.off });
+        if (prefers) add(preferred_compression, { compression: IMAGE_COMPRESSIONS[compression] });
       });
     },
     routes(link) {

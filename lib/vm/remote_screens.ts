@@ -22,6 +22,11 @@ export interface RemoteOptions {
   cursor?: boolean;
   /** How long the first picture may take to come, in milliseconds; 10 s when left out. */
   pictureTimeoutMs?: number;
+  /**
+   * What images are asked for: plain pixels from this host, packed ones from another, when left out.
+   * Both are exact.
+   */
+  compression?: "off" | "lz";
   /** Takes what the user should know: warnings of the server, what is left out. Each is told once. */
   onWarning?: (text: string) => void;
   /** Takes the server's other texts, each once. */
@@ -63,8 +68,8 @@ export class RemoteScreens implements AsyncDisposable {
   }
 
   /**
-   * Attaches, with the decoders of everything that a server may send. It is asked for plain pixels
-   * where it can be: they cost the least on a local socket.
+   * Attaches, with the decoders of everything that a server may send. It is asked for what is exact:
+   * plain pixels on this host, where they cost the least, LZ on a network.
    *
    * @throws {SpiceError} when the server cannot be attached to.
    */
@@ -75,6 +80,7 @@ export class RemoteScreens implements AsyncDisposable {
     const screens = new Screens({ decoders: await loadDecoders(), onWarning });
     const session = await SpiceSession.connect(target, {
       onDisplay: screens.onDisplay,
+      compression: options.compression ?? (isOnThisHost(target) ? "off" : "lz"),
       onWarning: ({ channel, text }) => onWarning(`${channel}: ${text}`),
       onNotice: ({ severity, text }) => {
         (severity === "info" ? onDetail : onWarning)(`the server says: ${text}`);
@@ -123,4 +129,9 @@ export class RemoteScreens implements AsyncDisposable {
     this.#screens[Symbol.dispose]();
     await this.#session[Symbol.asyncDispose]();
   }
+}
+
+/** Whether a server is on this host, so that sending costs less than packing. */
+export function isOnThisHost(target: SpiceTarget): boolean {
+  return "path" in target || /^(localhost|127\.[\d.]+|::1)$/i.test(target.host);
 }

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/
 import { decode } from "fast-png";
 import { pause, retry, withDeadline } from "../../lib/base/deadline.ts";
 import { ControlClient } from "../../lib/vm/control.ts";
+import { RemoteScreens } from "../../lib/vm/remote_screens.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { LiveGuest } from "./live_guest.ts";
 import { HELLO, type Sandbox, sandboxTest } from "./sandbox.ts";
@@ -390,6 +391,30 @@ sandboxTest("e2e: a VM's SPICE is taken up again once another client has left", 
   assertEquals(code, 0, stderr);
   assertStringIncludes(stderr, "SPICE is lost");
   assertStringIncludes(stderr, "SPICE is back");
+});
+
+Deno.test("e2e: pixels packed with LZ are exact, and fewer bytes", async () => {
+  await using guest = await LiveGuest.start({ argv: MACHINE });
+  await guest.serial.expect(/hello> /, { timeoutMs: 60_000 });
+  await pause(200);
+  await guest.qmp.execute("stop");
+  const folder = await Deno.makeTempDir();
+  try {
+    const [path, dump] = [`${folder}/view.png`, `${folder}/dump.ppm`];
+    await guest.qmp.execute("screendump", { filename: dump });
+    const bytes: number[] = [];
+    for (const compression of ["off", "lz"] as const) {
+      await using screens = await RemoteScreens.attach(guest.spice, { compression });
+      await screens.screenshot(path);
+      const difference = differenceOf(await readPng(path), parsePpm(await Deno.readFile(dump)));
+      assertEquals(difference, undefined, compression);
+      bytes.push(screens.displays[0]!.surface.bytes);
+    }
+    const [plain = 0, packed = 0] = bytes;
+    assertGreater(plain, 2 * packed);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 sandboxTest("e2e: view: a SPICE server on TCP that wants a password", async (sandbox) => {

@@ -2,7 +2,9 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { decode } from "fast-png";
 import { pause } from "../../lib/base/deadline.ts";
 import { SpiceError, UsageError } from "../../lib/base/errors.ts";
-import { RemoteScreens } from "../../lib/vm/remote_screens.ts";
+import { displaySetup } from "../../lib/spice/display_channel.ts";
+import { DISPLAY_CAPS, IMAGE_COMPRESSIONS } from "../../lib/spice/display_messages.ts";
+import { isOnThisHost, RemoteScreens } from "../../lib/vm/remote_screens.ts";
 import {
   channelsList,
   type FakeConnection,
@@ -139,4 +141,20 @@ Deno.test("RemoteScreens tells what is left out, and what the server says, once 
   assertEquals(warnings.filter((text) => text.startsWith("display: ")).length, 2);
   assertEquals(warnings.filter((text) => text === "the server says: it is slow").length, 1);
   assertEquals(details, ["the server says: it is slow"]);
+});
+
+Deno.test("RemoteScreens asks for packed pixels where they cross a network", () => {
+  const here = ["localhost", "127.0.0.1", "127.1.2.3", "::1"].map((host) => ({ host, port: 1 }));
+  for (const target of [{ path: "/s" }, ...here]) assertEquals(isOnThisHost(target), true);
+  for (const host of ["10.0.0.1", "127.example.org", "fe80::1", "::11"]) {
+    assertEquals(isOnThisHost({ host, port: 1 }), false, host);
+  }
+  const caps = {
+    commonCaps: new Uint32Array(),
+    channelCaps: Uint32Array.of(1 << DISPLAY_CAPS.prefCompression),
+  };
+  for (const compression of ["off", "lz"] as const) {
+    const bytes = displaySetup({ compression }).early!(caps);
+    assertEquals(bytes.at(-1), IMAGE_COMPRESSIONS[compression]);
+  }
 });
