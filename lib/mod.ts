@@ -14,7 +14,8 @@
  * ```
  *
  * What `launch` returns is the VM's supervisor: this process holds the VM, and disposing it ends the
- * VM. `utmost ps` and the other verbs see it like any other.
+ * VM. `utmost ps` and the other verbs see it like any other. A SPICE client of one's own is in
+ * `spice_client.ts`.
  */
 import type { CommandOptions } from "./qemu/launch_options.ts";
 import type { Grant } from "./utm/grants.ts";
@@ -53,6 +54,12 @@ export interface LaunchOptions extends Partial<CommandOptions> {
   signal?: AbortSignal;
   /** How long QEMU may take to greet, in milliseconds; 30 s when left out. */
   greetingTimeoutMs?: number;
+  /** Takes what the user should know of SPICE: that it is lost, what cannot be drawn. */
+  onWarning?: (text: string) => void;
+  /** Takes what the user may want to know: that SPICE is back. */
+  onNotice?: (text: string) => void;
+  /** Takes a defect of ours behind the scenes, which does not end the VM. */
+  onDefect?: (error: unknown) => void;
 }
 
 /**
@@ -71,6 +78,9 @@ export async function launch(bundle: string, options: LaunchOptions = {}): Promi
     log = new EventLog(),
     signal,
     greetingTimeoutMs,
+    onWarning,
+    onNotice,
+    onDefect,
     ...command
   } = options;
   const granted = new Set(grants);
@@ -98,6 +108,9 @@ export async function launch(bundle: string, options: LaunchOptions = {}): Promi
     id: newInstanceId(),
     log,
     ...(greetingTimeoutMs === undefined ? {} : { greetingTimeoutMs }),
+    ...(onWarning === undefined ? {} : { onWarning }),
+    ...(onNotice === undefined ? {} : { onNotice }),
+    ...(onDefect === undefined ? {} : { onDefect }),
     signal: signal === undefined ? stopped.signal : AbortSignal.any([signal, stopped.signal]),
     onStopRequest: () => stopped.abort(new DOMException("somebody asked to stop", "AbortError")),
   });

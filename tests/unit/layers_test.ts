@@ -15,7 +15,7 @@ interface Import {
 const LAYERS: readonly (readonly string[])[] = [
   ["tests", "tools"],
   ["main.ts"],
-  ["lib/cli", "lib/mod.ts"],
+  ["lib/cli", "lib/mod.ts", "lib/spice_client.ts"],
   ["lib/vm"],
   ["lib/utm", "lib/qemu", "lib/qmp", "lib/spice", "lib/display", "lib/guest"],
   ["ffi"],
