@@ -274,7 +274,7 @@ export class Screens implements Disposable {
     const cursor = this.#cursors.get(id);
     if (cursor === undefined) return { width, height, pixels };
     const { drawCursor } = await import("../display/cursor.ts");
-    const picture = { width, height, pixels: Uint32Array.from(pixels), hasAlpha: false };
+    const picture = { width, height, pixels: pixels.slice(), hasAlpha: false };
     // The guest tells where its pointer is, but not while it takes places from us.
     const isAbsolute = this.#session?.mouseMode.current === ABSOLUTE;
     const placed = isAbsolute && this.#placed?.display === id ? this.#placed : undefined;
