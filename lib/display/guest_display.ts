@@ -337,7 +337,7 @@ export class GuestDisplay {
   /** Draws, or counts why not. `paint` is called only if there is something to paint on. */
   #draw(base: DrawBase, parts: DrawParts, paint: (target: Target) => void): void {
     this.stats.draws++;
-    this.#images.startMessage();
+    this.#startMessage(parts);
     let target: Target | undefined;
     try {
       target = this.#target(base, parts.mask);
@@ -349,6 +349,17 @@ export class GuestDisplay {
       this.#touch(parts, base.surfaceId);
     }
     if (target) this.#changed(target); // also what was drawn in part
+  }
+
+  /** Keeps what later messages refer to, apart from images, which are yet to be read. */
+  #startMessage({ src, brush, backBrush, compositeMask, mask }: DrawParts): void {
+    const images = this.#images;
+    images.startMessage();
+    images.keepPalette(src);
+    images.keepPalette(patternOf(brush));
+    images.keepPalette(patternOf(backBrush));
+    images.keepPalette(compositeMask);
+    images.keepPalette(mask?.image);
   }
 
   /** Reads images that are not drawn as far as later ones depend on them. */

@@ -25,14 +25,7 @@ const MAX_PATTERN_PIXELS = 16 * 1024 * 1024;
 /** Whether more comes of an image than what is drawn of it: it is kept, or later ones refer to it. */
 function mustBeRead(image: Image): boolean {
   if ((image.flags & (IMAGE.cacheMe | IMAGE.cacheReplaceMe)) !== 0) return true;
-  switch (image.kind) {
-    case "bitmap":
-      return (image.bitmap.flags & PAL_CACHE_ME) !== 0;
-    case "lz_plt":
-      return (image.paletteFlags & PAL_CACHE_ME) !== 0;
-    default:
-      return image.kind === "glz_rgb" || image.kind === "zlib_glz_rgb";
-  }
+  return image.kind === "glz_rgb" || image.kind === "zlib_glz_rgb";
 }
 
 /** How pixels are wanted. */
@@ -70,6 +63,22 @@ export class ImageSource {
   /** Forgets which images have been read: another message has come. */
   startMessage(): void {
     if (this.#read.size > 0) this.#read.clear();
+  }
+
+  /**
+   * Keeps the palette of an image, if the server will refer to it. To be called once for each image
+   * of a message, masks as well, whatever is drawn of it: it is how the server counts.
+   */
+  keepPalette(image: Image | undefined): void {
+    if (image?.kind === "bitmap") this.#keepPalette(image.bitmap.palette, image.bitmap.flags);
+    if (image?.kind === "lz_plt") this.#keepPalette(image.palette, image.paletteFlags);
+  }
+
+  #keepPalette(palette: Palette | undefined, flags: number): void {
+    if (!palette || (flags & PAL_CACHE_ME) === 0) return;
+    if (!this.palettes.put(palette.unique, palette.entries)) {
+      this.#onFull("a palette that there is no room to keep");
+    }
   }
 
   /**
@@ -117,7 +126,9 @@ export class ImageSource {
     if (!isAllowedSize(image.width, image.height)) {
       throw new NotDrawnError("an image of a size beyond the limits");
     }
-    const source = this.#decode(image, isKept ? { onto, isOriginal: true } : wanted, isFirst);
+    const source = isKept
+      ? this.#decode(image, { onto, isOriginal: true })
+      : this.#decode(image, wanted);
     if ((image.flags & IMAGE.highBitsSet) !== 0 && source.format === XRGB) {
       source.pixels.forEach((pixel, i) => source.pixels[i] = pixel | 0xff000000);
     }
@@ -140,18 +151,13 @@ export class ImageSource {
     return { width, height, part: wholeOf(surface), pixels, format };
   }
 
-  /**
-   * Decodes an image that is in the message, at least the part of it that is wanted.
-   *
-   * @param isFirst Whether its palette is yet to be kept.
-   */
-  #decode(image: Image, wanted: Wanted, isFirst: boolean): SourcePixels {
+  /** Decodes an image that is in the message, at least the part of it that is wanted. */
+  #decode(image: Image, wanted: Wanted): SourcePixels {
     switch (image.kind) {
       case "bitmap":
-        return this.#bitmap(image, image.bitmap, wanted, isFirst);
+        return this.#bitmap(image, image.bitmap, wanted);
       case "lz_plt": {
-        const flags = isFirst ? image.paletteFlags : image.paletteFlags & ~PAL_CACHE_ME;
-        const colors = this.#palette(image, flags, wanted.onto);
+        const colors = this.#palette(image, wanted.onto);
         return fromPicture(image, this.#decoder("lzPalette", "LZ")(image.data, image, colors));
       }
       case "lz_rgb":
@@ -197,17 +203,11 @@ export class ImageSource {
     };
   }
 
-  #bitmap(
-    image: Image,
-    bitmap: Bitmap,
-    { onto, part, isOriginal = false }: Wanted,
-    isFirst: boolean,
-  ): SourcePixels {
+  #bitmap(image: Image, bitmap: Bitmap, { onto, part, isOriginal = false }: Wanted): SourcePixels {
     checkBitmap(bitmap, image);
     const whole = wholeOf(bitmap);
     const needed = part ? common(whole, part) : whole;
-    const flags = isFirst ? bitmap.flags : bitmap.flags & ~PAL_CACHE_ME;
-    const colors = isIndexed(bitmap) ? this.#palette(bitmap, flags, onto) : NO_COLORS;
+    const colors = isIndexed(bitmap) ? this.#palette(bitmap, onto) : NO_COLORS;
     return {
       width: bitmap.width,
       height: bitmap.height,
@@ -220,14 +220,8 @@ export class ImageSource {
   /** Returns the colours of an indexed image as pixels, 256 of them; black where it has none. */
   #palette(
     { palette, paletteId }: { palette: Palette | undefined; paletteId: bigint | undefined },
-    flags: number,
     onto: PixelFormat,
   ): Uint32Array {
-    if (palette && (flags & PAL_CACHE_ME) !== 0) {
-      if (!this.palettes.put(palette.unique, palette.entries)) {
-        this.#onFull("a palette that there is no room to keep");
-      }
-    }
     const entries = paletteId === undefined ? palette?.entries : this.palettes.get(paletteId);
     if (!entries) throw new NotDrawnError("an image with a palette that was not kept");
     if (!onto.takesPalettes) throw new NotDrawnError(`an indexed image on a ${onto.name} surface`);

@@ -154,6 +154,21 @@ Deno.test("a palette that came anew outlives the word that its first copy was dr
   assertEquals(ignored(drawn), { "an image with a palette that was not kept": 1 });
 });
 
+Deno.test("a palette that comes with a mask is kept, too", () => {
+  const drawn = display(2, 1);
+  const mask = bitmapImage(bitmap(1, 2, 1, new Uint8Array(4), {
+    flags: PAL_CACHE_ME,
+    palette: { unique: 5n, entries: Uint32Array.of(0, 0xabc) },
+  }));
+  drawn.send.draw_blackness({
+    base: base(rect(0, 0, 2, 1)),
+    mask: { flags: 0, pos: { x: 0, y: 0 }, image: mask },
+  });
+  copy(drawn, bitmapImage(indexed(5n, 0, PAL_FROM_CACHE)));
+  assertEquals(rows(drawn), ["000abc 000000"]);
+  assertEquals(ignored(drawn), {});
+});
+
 Deno.test("no more palettes are kept than is stated", () => {
   const drawn = display(2, 1);
   for (let id = 0; id <= MAX_CACHED_PALETTES; id++) {
