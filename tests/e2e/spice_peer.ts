@@ -70,6 +70,7 @@ export class SpicePeer implements AsyncDisposable {
   #waiters: (() => void)[] = [];
   #last: Promise<unknown> = Promise.resolve();
   #ended = false;
+  #hasLooped = false;
 
   private constructor(
     child: Deno.ChildProcess,
@@ -127,6 +128,14 @@ export class SpicePeer implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  /**
+   * Whether it has ended because libspice-server looped for ever, which happens in its region code
+   * under random draws (pixman_region32_union_rect) and is not the client's doing.
+   */
+  get hasLooped(): boolean {
+    return this.#hasLooped;
+  }
+
   /** A folder for the test's own files; removed with the peer. */
   get folder(): string {
     return this.#folder;
@@ -152,6 +161,7 @@ export class SpicePeer implements AsyncDisposable {
     this.#ended = true;
     for (const wake of this.#waiters.splice(0)) wake();
     const stderr = (await this.#stderr).trim();
+    this.#hasLooped = stderr.includes("spice_peer: the server loops");
     for (const reply of this.#replies.splice(0)) {
       reply.reject(new Error(`The SPICE peer has ended: ${stderr}`));
     }

@@ -1,5 +1,5 @@
 /** The SPICE peer itself: what it draws with pixman is what the real server's canvas draws. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SpiceSession } from "../../lib/spice/session.ts";
 import { SpicePeer, SURFACE_FORMATS } from "./spice_peer.ts";
 
@@ -40,3 +40,11 @@ for (const transport of ["unix", "tcp"] as const) {
     },
   );
 }
+
+Deno.test("e2e: peer: a server that loops for ever is told from one that waits", async () => {
+  await using peer = await SpicePeer.start();
+  await peer.primary(64, 64);
+  await peer.command("spin");
+  await assertRejects(() => peer.sync(), Error, "the server loops");
+  assert(peer.hasLooped);
+});

@@ -45,6 +45,8 @@
  *   chardev remove|opened|closed NAME
  *   chardev send NAME HEX             bytes from the guest
  *   stop  start                       the VM
+ *   spin                              the server's workers loop for ever from now on, as it can happen
+ *                                     to them: the peer ends
  *   info                              "ok held=N caps=HEX": commands not yet released; the client's caps
  *   quit
  *
@@ -442,6 +444,13 @@ static const char *run_start(char *words) {
   return NULL;
 }
 
+static const char *run_spin(char *words) {
+  (void)words;
+  watchdog_spin();
+  spice_qxl_wakeup(display_instance(current));
+  return NULL;
+}
+
 static const char *run_reset_cache(char *words) {
   (void)words;
   display_drain(current);
@@ -491,6 +500,7 @@ static const struct {
     {"zlib_glz", run_zlib_glz, false},
     {"streaming", run_streaming, false},
     {"codecs", run_codecs, false},
+    {"spin", run_spin, false},
     {"reset_cache", run_reset_cache, false},
     {"reset_cursor", run_reset_cursor, false},
     {"cursor", run_cursor, false},
@@ -578,6 +588,7 @@ int main(int argc, char **argv) {
   } else {
     say("ready %u", server_port());
   }
+  watchdog_start();
   pthread_t commands;
   if (pthread_create(&commands, NULL, run_commands, NULL) != 0) die("no thread for commands");
   server_run();

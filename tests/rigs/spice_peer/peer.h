@@ -199,6 +199,13 @@ void draw_random(struct display *display, uint64_t *state, uint32_t kinds, bool 
  * pixels (0: one). */
 void flood_frame(struct display *display, uint32_t frame, int columns);
 
+/* watchdog.c: ends the peer, saying so, once a worker of the server's loops for ever. */
+void watchdog_start(void);
+/* For callbacks on a worker's thread: it is alive. */
+void watchdog_beat(void);
+/* Makes workers loop for ever at their next beat. */
+void watchdog_spin(void);
+
 /* devices.c: input devices, cursor, character devices. */
 void devices_add(SpiceServer *server);
 const char *cursor_command(struct display *display, char *words);

@@ -100,6 +100,7 @@ static void get_init_info(QXLInstance *instance, QXLDevInitInfo *info) {
 }
 
 static int ring_take(struct display *display, struct ring *ring, QXLCommandExt *command) {
+  watchdog_beat();
   pthread_mutex_lock(&display->mutex);
   int taken = ring->count > 0;
   if (taken) {
@@ -113,6 +114,7 @@ static int ring_take(struct display *display, struct ring *ring, QXLCommandExt *
 }
 
 static int ring_is_idle(struct display *display, struct ring *ring) {
+  watchdog_beat();
   pthread_mutex_lock(&display->mutex);
   int idle = ring->count == 0;
   ring->wants_wakeup = idle;
