@@ -31,6 +31,12 @@ export const rect = struct({ top: i32, left: i32, bottom: i32, right: i32 });
 export type Point = Decoded<typeof point>;
 export type Rect = Decoded<typeof rect>;
 
+/**
+ * The most items of a list: rectangles of a clip, groups of a line. Each becomes an object of many
+ * times its bytes, so that the size of a message alone would not bound the memory it takes.
+ */
+const MAX_LIST_ITEMS = 65_536;
+
 /** Rectangles that a draw is cut to; undefined does not cut. */
 export type Clip = readonly Rect[] | undefined;
 
@@ -492,6 +498,11 @@ function listOf<T>(count: Codec<number>, item: Codec<T>): Codec<readonly T[]> {
     decode(reader) {
       const length = count.decode(reader);
       reader.expectItems(length, item.minBytes);
+      if (length > MAX_LIST_ITEMS) {
+        throw new SpiceDecodeError(
+          `Cannot read a list: it has ${length} items, expected at most ${MAX_LIST_ITEMS}`,
+        );
+      }
       return Array.from({ length }, () => item.decode(reader));
     },
     encode(writer, items) {

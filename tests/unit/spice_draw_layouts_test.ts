@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ByteReader, ByteWriter, type Codec } from "../../lib/spice/codec.ts";
 import { DISPLAY_MESSAGES } from "../../lib/spice/display_messages.ts";
 import type { Image } from "../../lib/spice/draw_layouts.ts";
-import { brush, clip, image, lineAttributes } from "../../lib/spice/draw_layouts.ts";
+import { brush, clip, image, lineAttributes, path } from "../../lib/spice/draw_layouts.ts";
 import { SpiceDecodeError } from "../../lib/spice/errors.ts";
 import { encodeMessage, HEADER_BYTES } from "../../lib/spice/framing.ts";
 import { join, le } from "../fakes/spice_server.ts";
@@ -193,6 +193,16 @@ Deno.test("counts are checked against the bytes left", () => {
     () => decode(DISPLAY_MESSAGES[310], join(stroke, path)),
     SpiceDecodeError,
   );
+});
+
+Deno.test("a clip of too many rectangles and a line of too many groups are refused", () => {
+  const most = 65_536;
+  const rects = (count: number) => join(le([1, 1], [4, count]), new Uint8Array(16 * count));
+  assertEquals(decode(clip, rects(most))?.length, most);
+  assertThrows(() => decode(clip, rects(most + 1)), SpiceDecodeError, "at most 65536");
+  const groups = (count: number) => join(le([4, count]), new Uint8Array(5 * count));
+  assertEquals(decode(path, groups(most)).length, most);
+  assertThrows(() => decode(path, groups(most + 1)), SpiceDecodeError, "at most 65536");
 });
 
 Deno.test("unknown kinds of clip and brush are refused, of images kept apart", () => {

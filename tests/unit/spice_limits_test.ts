@@ -109,6 +109,7 @@ const LIMITS: readonly [what: string, source: string, ...tests: string[]][] = [
     "spice/codec.ts",
     "spice_draw_layouts: counts are checked against the bytes left",
     "spice_codec: countedList checks its count before it makes the list",
+    "spice_draw_layouts: a clip of too many rectangles and a line of too many groups are refused",
   ],
   ["heads: 16", "display/guest_display.ts", "spice_limits: of a thousand heads sixteen are looked"],
   [
