@@ -14,6 +14,8 @@ export interface ViewerOptions {
   cachePixels?: number;
   /** Pixels of the GLZ window; 0 when left out. */
   glzPixels?: number;
+  /** Is told each message of display 0 once it is drawn. */
+  onMessage?: (name: string, display: GuestDisplay) => void;
 }
 
 /** The first pixel that differs. */
@@ -53,7 +55,7 @@ export class SpiceViewer implements AsyncDisposable {
       onDisplay: ({ id }) => {
         const display = new GuestDisplay(decoders ? { decoders } : {});
         viewer.displays[id] = display;
-        return viewer.#counting(id, display);
+        return viewer.#counting(id, display, options.onMessage);
       },
     });
     viewer.#session.closed.then(({ text }) => viewer.#end(text));
@@ -66,13 +68,18 @@ export class SpiceViewer implements AsyncDisposable {
   }
 
   /** The display's handlers, with each message counted and marks noticed. */
-  #counting(id: number, display: GuestDisplay): ReturnType<GuestDisplay["handlers"]> {
+  #counting(
+    id: number,
+    display: GuestDisplay,
+    onMessage: ViewerOptions["onMessage"],
+  ): ReturnType<GuestDisplay["handlers"]> {
     const handlers = display.handlers() as Record<string, ((value: unknown) => void) | undefined>;
     const counting: Record<string, (value: unknown) => void> = {};
     for (const { name } of Object.values(DISPLAY_MESSAGES)) {
       counting[name] = (value) => {
         this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
         handlers[name]?.(value);
+        if (id === 0) onMessage?.(name, display);
         if (name === "monitors_config") {
           this.#marks[id] = (value as { maxAllowed: number }).maxAllowed;
           this.#wake();
