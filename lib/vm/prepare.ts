@@ -14,6 +14,7 @@ import type {
   LaunchPlan,
   SocketPlan,
 } from "../qemu/launch_options.ts";
+import { together } from "../qemu/together.ts";
 import type { Grant } from "../utm/grants.ts";
 import { authorize } from "./authorize.ts";
 import { type PlacedState, placeState } from "./guest_state.ts";
@@ -65,24 +66,27 @@ export async function prepare(
   options: PrepareOptions = {},
 ): Promise<PreparedLaunch> {
   const { config } = bundle;
-  const { signal } = options;
-  const probing = options.host ?? probeHost({
-    architecture: config.system.architecture,
-    machine: config.system.target,
-    cacheDirectory: places().cache,
-    firmware: config.qemu.uefiBoot,
-    ...(request.qemu === undefined ? {} : { qemu: request.qemu }),
-    ...(signal === undefined ? {} : { signal }),
+  const [host, resolved, granted] = await together(options.signal, (signal) => {
+    const probing = options.host ?? probeHost({
+      architecture: config.system.architecture,
+      machine: config.system.target,
+      cacheDirectory: places().cache,
+      firmware: config.qemu.uefiBoot,
+      ...(request.qemu === undefined ? {} : { qemu: request.qemu }),
+      signal,
+    });
+    const resolving = resolveFiles(bundle, {
+      drives: request.drives,
+      disposable: request.options.disposable,
+      ...(request.share === undefined ? {} : { share: request.share }),
+    });
+    const authorizing = resolving.then((files) =>
+      options.grants === undefined
+        ? undefined
+        : authorize(bundle, files, options.grants, { signal })
+    );
+    return [probing, resolving, authorizing];
   });
-  const resolving = resolveFiles(bundle, {
-    drives: request.drives,
-    disposable: request.options.disposable,
-    ...(request.share === undefined ? {} : { share: request.share }),
-  });
-  const authorizing = resolving.then((files) =>
-    options.grants === undefined ? undefined : authorize(bundle, files, options.grants, options)
-  );
-  const [host, resolved, granted] = await Promise.all([probing, resolving, authorizing]);
   if (host.qemu === null) {
     const binary = `qemu-system-${config.system.architecture}`;
     throw new HostError(`Cannot find QEMU: there is no ${binary}, expected it in PATH`, {
