@@ -143,7 +143,7 @@ sandboxTest("e2e: verbs: --then leave shows the steps, and leaves the VM", async
   await sandbox.run(["stop", "--kill", bundle]);
 
   const failed = await sandbox.run(
-    [bundle, "--expect", "nonsense", "--then", "leave", "--timeout", "1s"],
+    [bundle, "--expect", "nonsense", "--then", "leave", "--timeout", "5s"], // it is up by then
   );
   assertEquals(failed.code, 10, failed.stderr);
   assertStringIncludes(failed.stderr, "nonsense");
