@@ -8,8 +8,12 @@ import { pause } from "../base/deadline.ts";
 import { HostFailure, RunningError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
 
-/** How long a holder that has just come may take to write its name, in milliseconds. */
-const NAME_MS = 20;
+/**
+ * How long a holder that was killed may take to let go, in milliseconds: its locks are freed with
+ * the last of its threads. One that has just come writes its name in this time.
+ */
+const LINGER_MS = 250;
+const RETRY_MS = 10;
 
 /** What a bundle is known by, whatever path leads to it. */
 export interface BundleKey {
@@ -28,7 +32,7 @@ export class BundleLock implements Disposable {
   }
 
   /**
-   * Takes the lock without waiting.
+   * Takes the lock, waiting no longer than for a holder that has been killed.
    *
    * @throws {RunningError} when the bundle runs; the message names the pid of its supervisor.
    * @throws {HostFailure} when the folder of locks cannot be written.
@@ -50,7 +54,11 @@ export class BundleLock implements Disposable {
       );
     }
     try {
-      if (!await file.tryLock(!options.shared)) throw await runningError(file, bundle, options);
+      const end = performance.now() + LINGER_MS;
+      while (!await file.tryLock(!options.shared)) {
+        if (performance.now() > end) throw await runningError(file, bundle, options);
+        await pause(RETRY_MS);
+      }
       await file.truncate();
       await file.write(new TextEncoder().encode(`${Deno.pid} ${options.id}\n`));
       return new BundleLock(file);
@@ -71,7 +79,6 @@ async function runningError(
   bundle: BundleKey,
   options: { shared: boolean },
 ): Promise<RunningError> {
-  await pause(NAME_MS);
   const buffer = new Uint8Array(64);
   const count = await file.read(buffer) ?? 0;
   const holder = /^(\d+) ([0-9a-f]+)\n/.exec(new TextDecoder().decode(buffer.subarray(0, count)));
