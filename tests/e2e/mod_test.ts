@@ -1,11 +1,10 @@
 /** The public API, as its docstring shows it. */
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { launch, runSteps, UtmostError } from "../../lib/mod.ts";
+import { HELLO, sandboxTest } from "./sandbox.ts";
 
-const HELLO = fromFileUrl(new URL("../../examples/hello.utm", import.meta.url));
-
-Deno.test("e2e: launch holds a VM until it is disposed", { timeout: 120_000 }, async () => {
+sandboxTest("e2e: launch holds a VM until it is disposed", async (sandbox) => {
+  using _env = sandbox.enter();
   const states: string[] = [];
   let ended: Promise<unknown>;
   {
@@ -28,30 +27,25 @@ Deno.test("e2e: launch holds a VM until it is disposed", { timeout: 120_000 }, a
   assertEquals(states, ["spawned", "negotiated", "attached", "running", "paused", "running"]);
 });
 
-Deno.test("e2e: launch lends the pixels, types, and saves the screen", {
-  timeout: 120_000,
-}, async () => {
-  const path = await Deno.makeTempFile({ suffix: ".png" });
-  try {
-    await using run = await launch(HELLO, { disposable: true, accel: "tcg" });
-    const { vm } = run;
-    await vm.serial?.expect(/hello> /, { timeoutMs: 60_000 });
-    assertEquals(await vm.type("ping\n"), "spice");
-    await vm.serial?.expect(/echo: ping/, { timeoutMs: 60_000 });
-    assertEquals(await vm.keys(["shift-o", "k", "ret"]), "spice");
-    await vm.serial?.expect(/echo: Ok/, { timeoutMs: 60_000 });
-    const report = await vm.screenshot(path, { cursor: true });
-    assertEquals(report, { path, display: 0, source: "spice" });
-    assert((await Deno.stat(path)).size > 1000);
-    const [screen, again] = [vm.screens?.pixels(0), vm.screens?.pixels(0)];
-    assertEquals(screen?.pixels.length, screen!.width * screen!.height);
-    assertStrictEquals(screen?.pixels.buffer, again!.pixels.buffer);
-    assertEquals(vm.screens?.displays().map(({ id, kind }) => [id, kind]), [[0, "surface"]]);
-    const [display] = vm.log.history().filter(({ event }) => event === "display");
-    assert(display !== undefined);
-  } finally {
-    await Deno.remove(path);
-  }
+sandboxTest("e2e: launch lends the pixels, types, and saves the screen", async (sandbox) => {
+  using _env = sandbox.enter();
+  const path = sandbox.path("screen.png");
+  await using run = await launch(HELLO, { disposable: true, accel: "tcg" });
+  const { vm } = run;
+  await vm.serial?.expect(/hello> /, { timeoutMs: 60_000 });
+  assertEquals(await vm.type("ping\n"), "spice");
+  await vm.serial?.expect(/echo: ping/, { timeoutMs: 60_000 });
+  assertEquals(await vm.keys(["shift-o", "k", "ret"]), "spice");
+  await vm.serial?.expect(/echo: Ok/, { timeoutMs: 60_000 });
+  const report = await vm.screenshot(path, { cursor: true });
+  assertEquals(report, { path, display: 0, source: "spice" });
+  assert((await Deno.stat(path)).size > 1000);
+  const [screen, again] = [vm.screens?.pixels(0), vm.screens?.pixels(0)];
+  assertEquals(screen?.pixels.length, screen!.width * screen!.height);
+  assertStrictEquals(screen?.pixels.buffer, again!.pixels.buffer);
+  assertEquals(vm.screens?.displays().map(({ id, kind }) => [id, kind]), [[0, "surface"]]);
+  const [display] = vm.log.history().filter(({ event }) => event === "display");
+  assert(display !== undefined);
 });
 
 Deno.test("e2e: launch rejects with the exit code of the command line", async () => {
@@ -59,7 +53,8 @@ Deno.test("e2e: launch rejects with the exit code of the command line", async ()
   assertEquals(error.exitCode, 3);
 });
 
-Deno.test("e2e: launch ends with its signal, and leaves nothing", { timeout: 60_000 }, async () => {
+sandboxTest("e2e: launch ends with its signal, and leaves nothing", async (sandbox) => {
+  using _env = sandbox.enter();
   const reason = new Error("enough");
   await assertRejects(
     () => launch(HELLO, { disposable: true, signal: AbortSignal.abort(reason) }),
