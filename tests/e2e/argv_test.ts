@@ -16,6 +16,7 @@ import { connectQmp } from "../../lib/qmp/connect.ts";
 import { openBundle, resolveFiles } from "../../lib/utm/bundle.ts";
 import type { BundleFiles, Config } from "../../lib/utm/model.ts";
 import { options } from "../unit/argv_fixtures.ts";
+import { freePort } from "./free_port.ts";
 
 const BUNDLES = fromFileUrl(new URL("../fixtures/bundles/", import.meta.url));
 
@@ -152,11 +153,6 @@ function withPorts(config: Config, peers: DisposableStack): Config {
       portForward: network.portForward.map((forward) => ({ ...forward, hostPort: freePort() })),
     })),
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -9,6 +9,7 @@ import type { QmpClient } from "../../lib/qmp/client.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { Screens } from "../../lib/vm/screens.ts";
+import { freePort } from "./free_port.ts";
 import { LiveGuest } from "./live_guest.ts";
 import { hasNewerQemu, NEWER_QEMU, whyNoNewerQemuHere } from "../../tools/newer_qemu.ts";
 
@@ -194,12 +195,6 @@ export class ScreenRig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
   }
-}
-
-/** Returns a TCP port that nobody listens on right now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 /** How two pictures differ, or undefined if they do not. */

@@ -14,6 +14,7 @@ import { SpiceConnectError, SpiceLinkError } from "../../lib/spice/errors.ts";
 import { type SpiceEvent, SpiceSession, type SpiceTarget } from "../../lib/spice/session.ts";
 import { Screens } from "../../lib/vm/screens.ts";
 import { SpiceKeeper } from "../../lib/vm/spice_keeper.ts";
+import { freePort } from "./free_port.ts";
 
 const OFF = "image-compression=off,streaming-video=off,playback-compression=off";
 
@@ -293,11 +294,6 @@ Deno.test("e2e: TCP works as well", async () => {
   await using session = await SpiceSession.connect(target);
   assertEquals(session.channels, ["main", "display"]);
 });
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 Deno.test("e2e: another protocol's socket is told apart", async () => {
   await using qemu = await Qemu.start({

@@ -1,9 +1,7 @@
 /** Runs the command line as a user does: a process of its own, with its events and its output. */
 import { fromFileUrl, join } from "@std/path";
 import { retry } from "../../lib/base/deadline.ts";
-
-/** One line of `--events`; which keys there are depends on `event`. */
-export type RunEvent = { t: number; event: string } & Record<string, unknown>;
+import { parseEvents, type RunEvent } from "./sandbox.ts";
 
 /** What came of a run. */
 export interface Run {
@@ -86,11 +84,6 @@ export async function exists(path: string): Promise<boolean> {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
-}
-
-/** The events in a file; a last line that is still being written does not count. */
-function parseEvents(text: string): RunEvent[] {
-  return text.split("\n").slice(0, -1).map((line) => JSON.parse(line) as RunEvent);
 }
 
 /** The data of QEMU's own events of one name, in order. */
