@@ -9,7 +9,7 @@
 import { pause } from "../lib/base/deadline.ts";
 import { connectQmp } from "../lib/qmp/connect.ts";
 import type { QmpClient } from "../lib/qmp/client.ts";
-import type { ChannelSetup } from "../lib/spice/channel.ts";
+import type { ChannelSetup } from "../lib/spice/channel_link.ts";
 import type { Codec } from "../lib/spice/codec.ts";
 import type { DisplayOptions } from "../lib/spice/display_channel.ts";
 import { type OpenChannel, SpiceSession } from "../lib/spice/session.ts";

@@ -1,5 +1,6 @@
 /** Bitmaps of every format, as they stand in a message, made into pixels. */
-import type { Bitmap, Rect } from "../spice/draw_layouts.ts";
+import type { Bitmap } from "../spice/image_layouts.ts";
+import type { Rect } from "../spice/draw_layouts.ts";
 import type { MaskRows } from "./mask.ts";
 import { NotDrawnError } from "./not_drawn.ts";
 import { A8, ARGB, expand555, type PixelFormat, X1R5G5B5, XRGB } from "./pixel_formats.ts";

@@ -3,7 +3,8 @@
  *
  * Source: spice-common, canvas_base.c, canvas_draw_composite.
  */
-import type { Composite, Image, Transform } from "../spice/draw_layouts.ts";
+import type { Composite, Transform } from "../spice/shape_layouts.ts";
+import type { Image } from "../spice/image_layouts.ts";
 import { overCombine } from "./blending.ts";
 import { combineRows } from "./combine.ts";
 import { expectDrawable } from "./draw_cost.ts";

@@ -4,7 +4,8 @@
  * The result is that of the server's own canvas, bit by bit, in all that can be seen.
  * Source: spice-common, canvas_base.c and sw_canvas.c.
  */
-import type { Brush, Image, Point, Rect } from "../spice/draw_layouts.ts";
+import type { Brush, Point, Rect } from "../spice/draw_layouts.ts";
+import type { Image } from "../spice/image_layouts.ts";
 import { checkBitmap, isWords } from "./bitmaps.ts";
 import { overCombine } from "./blending.ts";
 import {

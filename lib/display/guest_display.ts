@@ -5,9 +5,11 @@
  * What cannot be drawn is never drawn wrong in silence: it is left out, counted by its reason, and
  * told once.
  */
-import type { ChannelLink, Handlers } from "../spice/channel.ts";
+import type { ChannelLink } from "../spice/channel_link.ts";
+import type { Handlers } from "../spice/message_routes.ts";
 import type { DISPLAY_MESSAGES } from "../spice/display_messages.ts";
-import type { Brush, Clip, DrawBase, Image, Mask, Rect } from "../spice/draw_layouts.ts";
+import type { Brush, Clip, DrawBase, Mask, Rect } from "../spice/draw_layouts.ts";
+import type { Image } from "../spice/image_layouts.ts";
 import { Damage } from "./damage.ts";
 import { drawComposite } from "./composite.ts";
 import type { ImageDecoders } from "./decoders.ts";

@@ -1,5 +1,6 @@
 /** Images of draws, wherever their pixels are: in the message, kept from before, or on a surface. */
-import type { Bitmap, Image, Palette, Rect } from "../spice/draw_layouts.ts";
+import type { Bitmap, Image, Palette } from "../spice/image_layouts.ts";
+import type { Rect } from "../spice/draw_layouts.ts";
 import { bitmapFormat, bitmapPixels, checkBitmap, isIndexed, maskRows } from "./bitmaps.ts";
 import type { ImageDecoders } from "./decoders.ts";
 import { ImageError } from "./errors.ts";

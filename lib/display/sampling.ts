@@ -3,7 +3,7 @@
  *
  * Source: pixman, pixman-bits-image.c, pixman-inlines.h, pixman-matrix.c.
  */
-import type { Transform } from "../spice/draw_layouts.ts";
+import type { Transform } from "../spice/shape_layouts.ts";
 import { NotDrawnError } from "./not_drawn.ts";
 import { blend4 } from "./row_sources.ts";
 import type { SourcePixels } from "./source_pixels.ts";

@@ -3,7 +3,8 @@
  *
  * Source: spice-common, canvas_base.c, canvas_draw_stroke.
  */
-import type { Brush, LineAttributes, PathSegment } from "../spice/draw_layouts.ts";
+import type { Brush } from "../spice/draw_layouts.ts";
+import type { LineAttributes, PathSegment } from "../spice/shape_layouts.ts";
 import { rasterCombine } from "./combine.ts";
 import { dashedLine, type Dashes } from "./dashed_line.ts";
 import type { Target } from "./drawing.ts";

@@ -3,7 +3,7 @@
  *
  * Source: spice-common, canvas_base.c, canvas_draw_stroke and subdivide_bezier.
  */
-import type { PathSegment } from "../spice/draw_layouts.ts";
+import type { PathSegment } from "../spice/shape_layouts.ts";
 import { NotDrawnError } from "./not_drawn.ts";
 import { MAX_LINE_COORDINATE } from "./thin_line.ts";
 

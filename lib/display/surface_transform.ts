@@ -5,7 +5,7 @@
  *
  * Source: spice-common, canvas_base.c, canvas_draw_composite; sw_canvas.c, __blend_image.
  */
-import type { Transform } from "../spice/draw_layouts.ts";
+import type { Transform } from "../spice/shape_layouts.ts";
 
 const left = new WeakMap<Uint32Array<ArrayBufferLike>, Transform>();
 

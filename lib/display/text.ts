@@ -3,7 +3,8 @@
  *
  * Source: spice-common, sw_canvas.c, canvas_draw_text; canvas_base.c, canvas_get_str_mask.
  */
-import type { Brush, Clip, Glyph, GlyphString, Rect } from "../spice/draw_layouts.ts";
+import type { Brush, Clip, Rect } from "../spice/draw_layouts.ts";
+import type { Glyph, GlyphString } from "../spice/shape_layouts.ts";
 import { fade, over } from "./blending.ts";
 import { paintBrush, type Target } from "./drawing.ts";
 import type { ImageSource } from "./image_source.ts";

@@ -8,7 +8,7 @@
  * A frame is shown when it comes. Its `mmTime` says when to show it so that it goes with the sound;
  * that is some hundred milliseconds later, in which the picture would not be the guest's.
  */
-import type { Handlers } from "../spice/channel.ts";
+import type { Handlers } from "../spice/message_routes.ts";
 import type { Decoded } from "../spice/codec.ts";
 import type { DISPLAY_MESSAGES } from "../spice/display_messages.ts";
 import type { Clip, Rect } from "../spice/draw_layouts.ts";

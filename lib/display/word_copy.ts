@@ -7,7 +7,7 @@
  * Pixels begin at any byte of a message, where neither can be read but through a `DataView`, many
  * times slower: they are moved to a boundary first, many rows with one call.
  */
-import type { Bitmap } from "../spice/draw_layouts.ts";
+import type { Bitmap } from "../spice/image_layouts.ts";
 import { isTopDown } from "./bitmaps.ts";
 import type { Region } from "./region.ts";
 import type { Surface } from "./surface.ts";

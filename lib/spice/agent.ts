@@ -23,7 +23,8 @@ import {
   OUR_AGENT_CAPS,
 } from "./agent_messages.ts";
 import { AgentAssembler, AgentSender, encodeAgentMessage } from "./agent_stream.ts";
-import { type Handlers, type PacedLink } from "./channel.ts";
+import type { Handlers } from "./message_routes.ts";
+import type { PacedLink } from "./channel_link.ts";
 import { type ClipboardEvent, GuestClipboard } from "./clipboard.ts";
 import { ByteReader } from "./codec.ts";
 import { linkErrorName, SpiceAgentError, SpiceClosedError, SpiceDecodeError } from "./errors.ts";

@@ -3,7 +3,7 @@
  * tokens that say how many of those the server takes.
  */
 import { AGENT_DATA_BYTES, AGENT_HEAD, AGENT_PROTOCOL, MAX_AGENT_BYTES } from "./agent_messages.ts";
-import type { PacedLink } from "./channel.ts";
+import type { PacedLink } from "./channel_link.ts";
 import { ByteReader, ByteWriter, type Codec } from "./codec.ts";
 import { SpiceAgentError } from "./errors.ts";
 import { MAIN_REQUESTS } from "./main_messages.ts";

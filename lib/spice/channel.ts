@@ -3,6 +3,7 @@
  * channel must answer, and passes the rest to handlers.
  */
 import { printable } from "../base/text.ts";
+import { AckWindow } from "./ack_window.ts";
 import {
   AWAITED_MESSAGES,
   BASE_MAX_BYTES,
@@ -11,7 +12,16 @@ import {
   NOTIFY_SEVERITIES,
   PING_MAX_BYTES,
 } from "./base_messages.ts";
-import { ByteReader, type Codec, type Decoded } from "./codec.ts";
+import type {
+  AwaitedMessage,
+  ChannelEnd,
+  ChannelStats,
+  PacedLink,
+  Request,
+  SpiceNotice,
+  SpiceWarning,
+} from "./channel_link.ts";
+import { ByteReader } from "./codec.ts";
 import {
   linkErrorName,
   SpiceClosedError,
@@ -28,6 +38,7 @@ import {
 } from "./framing.ts";
 import type { LinkResult } from "./link.ts";
 import type { MessageMemory } from "./memory.ts";
+import { type Routes, routes } from "./message_routes.ts";
 import type { SpiceStream } from "./transport.ts";
 import { TurnBudget } from "./turn_budget.ts";
 
@@ -38,177 +49,6 @@ const MAX_OUTBOX_BYTES = 1024 * 1024;
 const SET_ACK_ID = 3;
 const PING_ID = 4;
 const LIST_ID = 8;
-
-// deno-lint-ignore no-explicit-any -- a table holds messages of any type
-type Entry = { readonly name: string } & Partial<Codec<any>>;
-/** Server messages by id: what has a layout can be handled, the rest is known by name. */
-export type MessageTable = Readonly<Record<number, Entry>>;
-
-/** The names of a table's messages that have a layout. */
-type Readable<M> = M extends { readonly name: infer N extends string } & Codec<unknown> ? N : never;
-
-/** A handler for each message of a table that has a layout, by name; those left out are dropped. */
-export type Handlers<T extends MessageTable> = {
-  [N in Readable<T[keyof T]>]?: (value: Decoded<Extract<T[keyof T], { readonly name: N }>>) => void;
-};
-
-/** What is done with each message id of a channel. */
-export type Routes = ReadonlyMap<number, ((reader: ByteReader) => void) | undefined>;
-
-/** Combines a table and its handlers; the values share the memory of the message they came in. */
-export function routes<T extends MessageTable>(table: T, handlers: Handlers<NoInfer<T>>): Routes {
-  const byName = handlers as Readonly<Record<string, ((value: unknown) => void) | undefined>>;
-  return new Map(
-    Object.entries(table).map(([id, { name, decode }]) => {
-      const handle = byName[name];
-      return [
-        Number(id),
-        decode && handle
-          ? (reader: ByteReader) => handle.call(handlers, decode(reader))
-          : undefined,
-      ];
-    }),
-  );
-}
-
-/** Handlers that call those of `first` and then those of `second`. */
-export function both<T extends MessageTable>(first: Handlers<T>, second: Handlers<T>): Handlers<T> {
-  type Any = Record<string, ((value: unknown) => void) | undefined>;
-  const [one, other] = [first as Any, second as Any];
-  const merged: Any = { ...one, ...other };
-  for (const name of Object.keys(merged)) {
-    const [a, b] = [one[name], other[name]];
-    if (a && b) merged[name] = (value) => (a.call(one, value), b.call(other, value));
-  }
-  return merged as Handlers<T>;
-}
-
-/**
- * Counts received messages for the server's window: it stops sending once two windows are
- * unacknowledged, and never resumes without an ACK.
- */
-export class AckWindow {
-  #window = 0;
-  #received = 0;
-
-  /** Starts anew with SET_ACK; that message itself is counted afterwards. 0 means no ACKs. */
-  reset(window: number): void {
-    this.#window = window;
-    this.#received = 0;
-  }
-
-  /** Counts a message; returns whether an ACK is due now. */
-  count(): boolean {
-    if (this.#window === 0 || ++this.#received < this.#window) return false;
-    this.#received = 0;
-    return true;
-  }
-}
-
-/** What the server told: NOTIFY, made safe to show. */
-export interface SpiceNotice {
-  /** The channel's name. */
-  channel: string;
-  severity: typeof NOTIFY_SEVERITIES[number];
-  text: string;
-}
-
-/** What this client could not make sense of; told once for each kind of message. */
-export interface SpiceWarning {
-  /** The channel's name. */
-  channel: string;
-  /** What was left out and why, one clause, safe to show. */
-  text: string;
-}
-
-/** A message of another channel, named by the server. */
-export type AwaitedMessage = Decoded<typeof AWAITED_MESSAGES>["items"][number];
-
-/** How a channel ended. */
-export interface ChannelEnd {
-  /** `client`: we closed it. `server`: it closed the connection. `error`: we had to close it. */
-  by: "client" | "server" | "error";
-  /** Why, one clause. */
-  text: string;
-  /** What went wrong, with `by: "error"`; a defect of ours where it is no `SpiceError`. */
-  error?: unknown;
-}
-
-/** Counts of one channel. */
-export interface ChannelStats {
-  /** Messages received, all kinds. */
-  messages: number;
-  /** Bytes received, headers included. */
-  bytes: number;
-  /** ACKs sent. */
-  acks: number;
-  /** Complete messages with a broken structure. */
-  malformed: number;
-  /** Messages of ids that are in no table: id to count. */
-  unknown: Map<number, number>;
-}
-
-/** A message of ours: its id and layout. */
-export interface Request<T> {
-  readonly id: number;
-  readonly body: Codec<T>;
-}
-
-/** A linked channel, as those see it who handle its messages. */
-export interface ChannelLink {
-  /** The channel's name: "main", "display", "display-1". */
-  readonly name: string;
-  /** Which one of its type. */
-  readonly id: number;
-  /** What the server can do on this channel. */
-  readonly caps: LinkResult;
-  /**
-   * Sends a message; what is sent in one turn of the event loop leaves in one write. Nothing is
-   * sent once the channel has ended.
-   *
-   * @throws {SpiceLimitError} when the server has not read our messages for long.
-   */
-  send<T>(request: Request<T>, value: T): void;
-}
-
-/** A linked channel, as those see it who carry more than messages of a few bytes. */
-export interface PacedLink extends ChannelLink {
-  /**
-   * Resolves once the socket has taken what was sent so far.
-   *
-   * @throws {SpiceClosedError} when the channel has ended.
-   */
-  drained(): Promise<void>;
-  /**
-   * Stops reading, so that the server stops sending, until `resume` is called; not before the first
-   * message is complete, which attaching waits for.
-   */
-  pause(): void;
-  /** Goes on after `pause`. */
-  resume(): void;
-  /** Resolves when the channel has ended, whoever ended it. Never rejects. */
-  readonly closed: Promise<ChannelEnd>;
-  /** Ends the channel for the reason `text`, at once. */
-  close(text: string): void;
-}
-
-/** A kind of channel: how it is linked, and what is done with its messages. */
-export interface ChannelSetup {
-  /** The channel's type. Source: spice/enums.h, SPICE_CHANNEL. */
-  readonly type: number;
-  /** Bits of the channel's own capabilities that we have. */
-  readonly caps: readonly number[];
-  /** The most bytes of a message body; called for each message where it varies. */
-  readonly maxBytes: number | (() => number);
-  /** Messages that begin with a list of messages of other channels that have to be handled first. */
-  readonly waitsBefore?: readonly number[];
-  /** Whether the server reads only as fast as the guest does: then it may stop for any time. */
-  readonly isPacedByGuest?: boolean;
-  /** Framed messages to send as early as possible, for a server that can do `caps`. */
-  readonly early?: (caps: LinkResult) => Uint8Array;
-  /** Called once the channel is linked, before its first message is read. */
-  routes(link: PacedLink): Routes;
-}
 
 /** Options of {@linkcode SpiceChannel}. */
 export interface ChannelOptions {

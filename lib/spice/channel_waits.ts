@@ -4,7 +4,8 @@
  */
 import { DeadlineError } from "../base/errors.ts";
 import { withDeadline } from "../base/deadline.ts";
-import type { AwaitedMessage, SpiceChannel } from "./channel.ts";
+import type { AwaitedMessage } from "./channel_link.ts";
+import type { SpiceChannel } from "./channel.ts";
 import { SpiceDecodeError, SpiceTimeoutError } from "./errors.ts";
 
 /** How long a channel waits for others. */

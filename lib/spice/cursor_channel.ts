@@ -1,5 +1,6 @@
 /** How the cursor channel is linked. */
-import { type ChannelLink, type ChannelSetup, type Handlers, routes } from "./channel.ts";
+import type { ChannelLink, ChannelSetup } from "./channel_link.ts";
+import { type Handlers, routes } from "./message_routes.ts";
 import { CURSOR_MAX_BYTES, CURSOR_MESSAGES, CURSOR_TYPE } from "./cursor_messages.ts";
 
 /** Handlers of the cursor channel's messages. */

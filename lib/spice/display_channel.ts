@@ -1,6 +1,7 @@
 /** How the display channel is linked. */
 import type { Decoded } from "./codec.ts";
-import { both, type ChannelSetup, type Handlers, type PacedLink, routes } from "./channel.ts";
+import { both, type Handlers, routes } from "./message_routes.ts";
+import type { ChannelSetup, PacedLink } from "./channel_link.ts";
 import {
   DISPLAY_CAPS,
   DISPLAY_MESSAGES,

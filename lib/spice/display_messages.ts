@@ -13,19 +13,9 @@ import {
   u64,
   u8,
 } from "./codec.ts";
-import {
-  brush,
-  clip,
-  composite,
-  drawBase,
-  glyphStringPointer,
-  imagePointer,
-  lineAttributes,
-  mask,
-  pathPointer,
-  point,
-  rect,
-} from "./draw_layouts.ts";
+import { brush, clip, drawBase, mask, point, rect } from "./draw_layouts.ts";
+import { composite, glyphStringPointer, lineAttributes, pathPointer } from "./shape_layouts.ts";
+import { imagePointer } from "./image_layouts.ts";
 
 /** Bits of the display channel's capabilities. Source: spice/protocol.h, SPICE_DISPLAY_CAP. */
 export const DISPLAY_CAPS = {

@@ -9,7 +9,8 @@ import { DeadlineError, SpiceError } from "../base/errors.ts";
 import type { Keyboard, KeyEvent } from "../base/keyboard.ts";
 import type { Key } from "../base/keys.ts";
 import type { Pointer, PointerButton } from "../base/pointer.ts";
-import { type ChannelEnd, type Request, routes } from "./channel.ts";
+import type { ChannelEnd, Request } from "./channel_link.ts";
+import { routes } from "./message_routes.ts";
 import { SpiceClosedError, SpiceTimeoutError } from "./errors.ts";
 import {
   BUTTONS,

@@ -1,5 +1,6 @@
 /** How the main channel is linked, and what its messages mean to the session. */
-import { both, type ChannelSetup, type Handlers, type PacedLink, routes } from "./channel.ts";
+import { both, type Handlers, routes } from "./message_routes.ts";
+import type { ChannelSetup, PacedLink } from "./channel_link.ts";
 import type { Decoded } from "./codec.ts";
 import { encodeMessages } from "./framing.ts";
 import { MAIN_CAPS, MAIN_MAX_BYTES, MAIN_MESSAGES, MAIN_REQUESTS } from "./main_messages.ts";

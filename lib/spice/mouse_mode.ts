@@ -1,6 +1,6 @@
 /** How the guest's pointer is moved: by distances, or to places on the screen. */
 import { withDeadline } from "../base/deadline.ts";
-import type { ChannelEnd, ChannelLink } from "./channel.ts";
+import type { ChannelEnd, ChannelLink } from "./channel_link.ts";
 import { SpiceClosedError } from "./errors.ts";
 import { MAIN_REQUESTS, MOUSE_MODES } from "./main_messages.ts";
 

@@ -8,7 +8,8 @@
 import { withDeadline } from "../base/deadline.ts";
 import { SpiceError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
-import { type ChannelEnd, type Handlers, type PacedLink, type Routes, routes } from "./channel.ts";
+import type { ChannelEnd, PacedLink } from "./channel_link.ts";
+import { type Handlers, type Routes, routes } from "./message_routes.ts";
 import { channelName } from "./channel_types.ts";
 import { SpiceClosedError, SpiceDecodeError, SpicePortError } from "./errors.ts";
 import {

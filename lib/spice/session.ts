@@ -8,15 +8,15 @@
  */
 import { pause, withDeadline } from "../base/deadline.ts";
 import { DeadlineError, SpiceError } from "../base/errors.ts";
-import {
-  type ChannelEnd,
-  type ChannelSetup,
-  type ChannelStats,
-  type PacedLink,
-  SpiceChannel,
-  type SpiceNotice,
-  type SpiceWarning,
-} from "./channel.ts";
+import type {
+  ChannelEnd,
+  ChannelSetup,
+  ChannelStats,
+  PacedLink,
+  SpiceNotice,
+  SpiceWarning,
+} from "./channel_link.ts";
+import { SpiceChannel } from "./channel.ts";
 import { channelName, channelType } from "./channel_types.ts";
 import { ChannelWaits } from "./channel_waits.ts";
 import { DISPLAY_TYPE, type DisplayOptions, displaySetup } from "./display_channel.ts";

@@ -4,7 +4,8 @@
  * What we say at the link keeps a server from making such streams. One that makes them all the same
  * would leave their place on the screen as it is, so it is told, and then draws again.
  */
-import type { ChannelLink, Handlers } from "./channel.ts";
+import type { ChannelLink } from "./channel_link.ts";
+import type { Handlers } from "./message_routes.ts";
 import { type DISPLAY_MESSAGES, DISPLAY_REQUESTS } from "./display_messages.ts";
 
 /** Numbers of streams are below this. Source: spice, NUM_STREAMS. */

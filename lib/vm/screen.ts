@@ -2,7 +2,7 @@
 import { withDeadline } from "../base/deadline.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
 import { GuestDisplay } from "../display/guest_display.ts";
-import type { ChannelStats, PacedLink } from "../spice/channel.ts";
+import type { ChannelStats, PacedLink } from "../spice/channel_link.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 
 /** How often a follower hears of a display that changes, in milliseconds: a screen's own pace. */

@@ -10,7 +10,7 @@ import { DeadlineError, UsageError, UtmostError } from "../base/errors.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
 import type { GuestCursor } from "../display/cursor.ts";
 import type { Picture } from "../display/picture.ts";
-import type { PacedLink } from "../spice/channel.ts";
+import type { PacedLink } from "../spice/channel_link.ts";
 import type { CursorHandlers } from "../spice/cursor_channel.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 import type { SpiceInputs } from "../spice/inputs.ts";
@@ -165,7 +165,7 @@ export class Screens implements Disposable {
     const [{ GuestCursor }, { cursorSetup }, { both }] = await Promise.all([
       import("../display/cursor.ts"),
       import("../spice/cursor_channel.ts"),
-      import("../spice/channel.ts"),
+      import("../spice/message_routes.ts"),
     ]);
     const { onWarning } = this.#options;
     for (const { id } of offered) {

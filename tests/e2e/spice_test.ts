@@ -8,7 +8,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { pause, retry } from "../../lib/base/deadline.ts";
-import type { ChannelLink } from "../../lib/spice/channel.ts";
+import type { ChannelLink } from "../../lib/spice/channel_link.ts";
 import { DISPLAY_REQUESTS } from "../../lib/spice/display_messages.ts";
 import { SpiceConnectError, SpiceLinkError } from "../../lib/spice/errors.ts";
 import { type SpiceEvent, SpiceSession, type SpiceTarget } from "../../lib/spice/session.ts";

@@ -2,7 +2,8 @@
  * The draws of the display channel once more, for tests: each pixel for itself, in the format's own
  * bits, straight from the definitions. Slow, and shares nothing with `lib/display`.
  */
-import type { Bitmap, Clip, Image, Mask, Point, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Bitmap, Image } from "../../lib/spice/image_layouts.ts";
+import type { Clip, Mask, Point, Rect } from "../../lib/spice/draw_layouts.ts";
 
 /** Number of a surface format on the wire. */
 export type Format = 1 | 8 | 16 | 80 | 32 | 96;

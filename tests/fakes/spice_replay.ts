@@ -1,5 +1,6 @@
 /** Replays recorded sessions through the real link, framing and channels, without sockets. */
-import { type ChannelEnd, type ChannelSetup, SpiceChannel } from "../../lib/spice/channel.ts";
+import type { ChannelEnd, ChannelSetup } from "../../lib/spice/channel_link.ts";
+import { SpiceChannel } from "../../lib/spice/channel.ts";
 import { linkChannel } from "../../lib/spice/link.ts";
 import { type Connection, SpiceStream } from "../../lib/spice/transport.ts";
 import type { RecordedConnection, RecordedMoment, Recording } from "./spice_recording.ts";

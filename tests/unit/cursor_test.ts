@@ -9,7 +9,7 @@ import {
 } from "../../lib/display/cursor_shape.ts";
 import { ImageError } from "../../lib/display/errors.ts";
 import type { Picture } from "../../lib/display/picture.ts";
-import { routes } from "../../lib/spice/channel.ts";
+import { routes } from "../../lib/spice/message_routes.ts";
 import { ByteReader, ByteWriter } from "../../lib/spice/codec.ts";
 import { CURSOR, CURSOR_MESSAGES, CURSOR_SHAPES } from "../../lib/spice/cursor_messages.ts";
 import { SpiceDecodeError } from "../../lib/spice/errors.ts";

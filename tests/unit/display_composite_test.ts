@@ -1,6 +1,7 @@
 /** DRAW_COMPOSITE: operators, transforms, repeats. `e2e: draws` compares it with the real server's. */
 import { assertEquals } from "@std/assert";
-import type { Composite, Image, Transform } from "../../lib/spice/draw_layouts.ts";
+import type { Composite, Transform } from "../../lib/spice/shape_layouts.ts";
+import type { Image } from "../../lib/spice/image_layouts.ts";
 import { renderOperator } from "../../lib/display/render_ops.ts";
 import { base, display, type Drawn, FORMAT, image32, rect, rows } from "./display_fixtures.ts";
 import { randomFrom } from "./lz_encoder.ts";

@@ -1,6 +1,6 @@
 /** No message of a server takes a second, however large its surface is. */
 import { assertEquals, assertLess } from "@std/assert";
-import type { Image } from "../../lib/spice/draw_layouts.ts";
+import type { Image } from "../../lib/spice/image_layouts.ts";
 import { base, display, image32, NO_MASK, rect, ROP } from "./display_fixtures.ts";
 
 const DOT = image32(1, [0x102030]);

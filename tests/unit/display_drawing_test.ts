@@ -1,7 +1,8 @@
 /** Draws with random boxes, clips, masks, images and formats, against a canvas that is slow and plain. */
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import type { Brush, Clip, Image, Mask, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Brush, Clip, Mask, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Image } from "../../lib/spice/image_layouts.ts";
 import { type Format, SlowCanvas } from "../fakes/slow_canvas.ts";
 import { base, bitmap, bitmapImage, display, type Drawn, rect } from "./display_fixtures.ts";
 

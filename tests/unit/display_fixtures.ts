@@ -1,6 +1,7 @@
 /** Draws for tests of the display, with as little to say about each as there is to say. */
 import type { DisplayHandlers } from "../../lib/spice/display_channel.ts";
-import type { Bitmap, Clip, DrawBase, Image, Mask, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Bitmap, Image } from "../../lib/spice/image_layouts.ts";
+import type { Clip, DrawBase, Mask, Rect } from "../../lib/spice/draw_layouts.ts";
 import { GuestDisplay, type GuestDisplayOptions } from "../../lib/display/guest_display.ts";
 
 /** Numbers of surface formats. */

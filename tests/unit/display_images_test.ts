@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import type { ImageDecoders } from "../../lib/display/decoders.ts";
 import { ImageError } from "../../lib/display/errors.ts";
 import { MAX_CACHED_PALETTES } from "../../lib/display/image_cache.ts";
-import type { Bitmap, Image } from "../../lib/spice/draw_layouts.ts";
+import type { Bitmap, Image } from "../../lib/spice/image_layouts.ts";
 import {
   base,
   bitmap,

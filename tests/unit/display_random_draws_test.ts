@@ -1,5 +1,7 @@
 /** Lines, texts and compositions of random numbers, most of them senseless: none may throw. */
-import type { Brush, Image, Transform } from "../../lib/spice/draw_layouts.ts";
+import type { Brush } from "../../lib/spice/draw_layouts.ts";
+import type { Image } from "../../lib/spice/image_layouts.ts";
+import type { Transform } from "../../lib/spice/shape_layouts.ts";
 import { base, display, FORMAT, image32, rect } from "./display_fixtures.ts";
 import { randomFrom } from "./lz_encoder.ts";
 

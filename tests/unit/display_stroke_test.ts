@@ -1,6 +1,7 @@
 /** DRAW_STROKE: which pixels lines have. `e2e: draws` compares them with the real server's. */
 import { assertEquals } from "@std/assert";
-import type { Brush, PathSegment, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Brush, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { PathSegment } from "../../lib/spice/shape_layouts.ts";
 import { Spans } from "../../lib/display/spans.ts";
 import { addThinLine } from "../../lib/display/thin_line.ts";
 import { base, display, type Drawn, image32, rect, ROP } from "./display_fixtures.ts";

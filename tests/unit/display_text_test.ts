@@ -1,6 +1,7 @@
 /** DRAW_TEXT: what glyphs cover. `e2e: draws` compares it with the real server's. */
 import { assertEquals } from "@std/assert";
-import type { Brush, Glyph, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Brush, Rect } from "../../lib/spice/draw_layouts.ts";
+import type { Glyph } from "../../lib/spice/shape_layouts.ts";
 import { base, display, type Drawn, image32, rect, ROP, rows } from "./display_fixtures.ts";
 
 const A1 = 1, A4 = 2, A8 = 4;

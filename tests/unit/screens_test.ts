@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { UsageError } from "../../lib/base/errors.ts";
-import type { ChannelEnd, PacedLink } from "../../lib/spice/channel.ts";
+import type { ChannelEnd, PacedLink } from "../../lib/spice/channel_link.ts";
 import { type SpiceCloseReason, SpiceSession } from "../../lib/spice/session.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { Screens, type ScreensOptions } from "../../lib/vm/screens.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { agentLayouts, capWords, namedCaps } from "../../lib/spice/agent_messages.ts";
 import { AgentAssembler, AgentSender, encodeAgentMessage } from "../../lib/spice/agent_stream.ts";
-import type { Request } from "../../lib/spice/channel.ts";
+import type { Request } from "../../lib/spice/channel_link.ts";
 import { ByteReader } from "../../lib/spice/codec.ts";
 import { SpiceDecodeError, SpiceLimitError } from "../../lib/spice/errors.ts";
 import { agentMessage } from "../fakes/spice_agent.ts";

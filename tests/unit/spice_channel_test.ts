@@ -8,13 +8,10 @@ import {
 } from "@std/assert";
 import fc from "fast-check";
 import { pause } from "../../lib/base/deadline.ts";
-import {
-  AckWindow,
-  type ChannelOptions,
-  routes,
-  SpiceChannel,
-  type SpiceNotice,
-} from "../../lib/spice/channel.ts";
+import { AckWindow } from "../../lib/spice/ack_window.ts";
+import { type ChannelOptions, SpiceChannel } from "../../lib/spice/channel.ts";
+import { routes } from "../../lib/spice/message_routes.ts";
+import type { SpiceNotice } from "../../lib/spice/channel_link.ts";
 import { SpiceError } from "../../lib/base/errors.ts";
 import { fixedBytes } from "../../lib/spice/codec.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "../../lib/spice/errors.ts";

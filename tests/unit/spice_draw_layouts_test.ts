@@ -1,8 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { ByteReader, ByteWriter, type Codec } from "../../lib/spice/codec.ts";
 import { DISPLAY_MESSAGES } from "../../lib/spice/display_messages.ts";
-import type { Image } from "../../lib/spice/draw_layouts.ts";
-import { brush, clip, image, lineAttributes, path } from "../../lib/spice/draw_layouts.ts";
+import type { Image } from "../../lib/spice/image_layouts.ts";
+import { brush, clip } from "../../lib/spice/draw_layouts.ts";
+import { image } from "../../lib/spice/image_layouts.ts";
+import { lineAttributes, path } from "../../lib/spice/shape_layouts.ts";
 import { SpiceDecodeError } from "../../lib/spice/errors.ts";
 import { encodeMessage, HEADER_BYTES } from "../../lib/spice/framing.ts";
 import { join, le } from "../fakes/spice_server.ts";

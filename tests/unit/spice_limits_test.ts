@@ -5,7 +5,7 @@
 import { assert, assertEquals, assertInstanceOf, assertLess } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { SpiceError } from "../../lib/base/errors.ts";
-import type { ChannelEnd, ChannelSetup } from "../../lib/spice/channel.ts";
+import type { ChannelEnd, ChannelSetup } from "../../lib/spice/channel_link.ts";
 import { CURSOR_MAX_BYTES } from "../../lib/spice/cursor_messages.ts";
 import { SpiceClosedError, SpiceLimitError } from "../../lib/spice/errors.ts";
 import { INPUTS_MAX_BYTES } from "../../lib/spice/inputs_messages.ts";

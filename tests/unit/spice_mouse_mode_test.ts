@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { DeadlineError } from "../../lib/base/errors.ts";
-import type { ChannelEnd, ChannelLink } from "../../lib/spice/channel.ts";
+import type { ChannelEnd, ChannelLink } from "../../lib/spice/channel_link.ts";
 import { SpiceClosedError } from "../../lib/spice/errors.ts";
 import { MouseMode } from "../../lib/spice/mouse_mode.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";

@@ -1,6 +1,7 @@
 /** Recorded sessions of real servers, replayed. */
 import { assert, assertEquals } from "@std/assert";
-import { type ChannelSetup, type MessageTable, routes } from "../../lib/spice/channel.ts";
+import type { ChannelSetup } from "../../lib/spice/channel_link.ts";
+import { type MessageTable, routes } from "../../lib/spice/message_routes.ts";
 import { CURSOR_MESSAGES } from "../../lib/spice/cursor_messages.ts";
 import { DISPLAY_MESSAGES } from "../../lib/spice/display_messages.ts";
 import { INPUTS_MESSAGES } from "../../lib/spice/inputs_messages.ts";

@@ -16,7 +16,8 @@ import {
   SpiceLinkError,
   SpiceTimeoutError,
 } from "../../lib/spice/errors.ts";
-import { type ChannelSetup, routes } from "../../lib/spice/channel.ts";
+import type { ChannelSetup } from "../../lib/spice/channel_link.ts";
+import { routes } from "../../lib/spice/message_routes.ts";
 import { empty, message } from "../../lib/spice/codec.ts";
 import { type SpiceEvent, SpiceSession } from "../../lib/spice/session.ts";
 import { connectStream } from "../../lib/spice/transport.ts";

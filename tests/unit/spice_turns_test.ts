@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { GuestDisplay } from "../../lib/display/guest_display.ts";
-import { routes, SpiceChannel } from "../../lib/spice/channel.ts";
+import { routes } from "../../lib/spice/message_routes.ts";
+import { SpiceChannel } from "../../lib/spice/channel.ts";
 import { fixedBytes, struct, u32 } from "../../lib/spice/codec.ts";
 import { DISPLAY_MESSAGES } from "../../lib/spice/display_messages.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";

@@ -1,7 +1,8 @@
 /** WAIT_FOR_CHANNELS: a channel that waits for messages of others. */
 import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
-import { routes, SpiceChannel } from "../../lib/spice/channel.ts";
+import { routes } from "../../lib/spice/message_routes.ts";
+import { SpiceChannel } from "../../lib/spice/channel.ts";
 import { ChannelWaits } from "../../lib/spice/channel_waits.ts";
 import { DISPLAY_MESSAGES } from "../../lib/spice/display_messages.ts";
 import { SpiceTimeoutError } from "../../lib/spice/errors.ts";
