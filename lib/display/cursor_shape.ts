@@ -10,7 +10,7 @@ import type { Picture } from "./picture.ts";
 import { expand555 } from "./pixel_formats.ts";
 
 /** The longest side of a shape, in pixels; the largest that guests use is 256. */
-export const MAX_CURSOR_SIDE = 512;
+const MAX_CURSOR_SIDE = 512;
 
 /** A shape of the pointer. */
 export interface CursorShape {

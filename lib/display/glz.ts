@@ -25,7 +25,7 @@ import { AlphaPixels, type LzPixels, Rgb16Pixels, RgbPixels } from "./lz_pixels.
 import { countPixels, flipRows, type Picture, type PictureSize } from "./picture.ts";
 
 /** The window to ask a server for, in pixels: 64 MiB. The most that a server takes is 2^25. */
-export const GLZ_WINDOW_PIXELS = 16 * 1024 * 1024;
+const GLZ_WINDOW_PIXELS = 16 * 1024 * 1024;
 
 const HEADER_BYTES = 33;
 /** What a literal of RGBA takes, and its share in the bytes that announce it: the worst an encoder does. */

@@ -5,6 +5,7 @@
  * What cannot be drawn is never drawn wrong in silence: it is left out, counted by its reason, and
  * told once.
  */
+import { MAX_SURFACES } from "../base/surface_limits.ts";
 import type { ChannelLink } from "../spice/channel_link.ts";
 import type { Handlers } from "../spice/message_routes.ts";
 import type { DISPLAY_MESSAGES } from "../spice/display_messages.ts";
@@ -32,13 +33,7 @@ import { INVERT, type RasterOp, rasterOp } from "./raster_ops.ts";
 import { intersection, isEmpty, isRect, Region } from "./region.ts";
 import { wholeOf } from "./source_pixels.ts";
 import { drawStroke } from "./stroke.ts";
-import {
-  type AllocatePixels,
-  isAllowedSize,
-  MAX_SURFACE_BYTES,
-  MAX_SURFACES,
-  Surface,
-} from "./surface.ts";
+import { type AllocatePixels, isAllowedSize, MAX_SURFACE_BYTES, Surface } from "./surface.ts";
 import { drawText } from "./text.ts";
 import { VideoStreams } from "./video_stream.ts";
 

@@ -5,7 +5,7 @@ import type { SourcePixels } from "./source_pixels.ts";
 /** Bytes of the images that are kept. */
 export const MAX_CACHE_BYTES = 128 * 1024 * 1024;
 /** Images that are kept. */
-export const MAX_CACHED_IMAGES = 65536;
+const MAX_CACHED_IMAGES = 65536;
 /** Palettes that are kept. A server keeps count of 128, and takes old ones back behind new ones. */
 export const MAX_CACHED_PALETTES = 512;
 

@@ -31,9 +31,9 @@ export const LZ_IMAGE_TYPE = {
 } as const;
 
 /** "  ZL", the first four bytes of LZ and GLZ images. */
-export const LZ_MAGIC = 0x20205a4c;
+const LZ_MAGIC = 0x20205a4c;
 /** The only version of LZ and GLZ there is: 1.1. */
-export const LZ_VERSION = 0x00010001;
+const LZ_VERSION = 0x00010001;
 
 /** No byte of LZ or GLZ stands for more pixels than this (but for a few at the end of a match). */
 export const LZ_PIXELS_PER_BYTE = 256;

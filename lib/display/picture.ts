@@ -22,9 +22,9 @@ export interface Picture extends PictureSize {
 }
 
 /** The longest side of a picture, in pixels; surfaces have the same limit. */
-export const MAX_PICTURE_SIDE = 16384;
+const MAX_PICTURE_SIDE = 16384;
 /** The most pixels of a picture: 256 MiB. */
-export const MAX_PICTURE_PIXELS = 64 * 1024 * 1024;
+const MAX_PICTURE_PIXELS = 64 * 1024 * 1024;
 
 /**
  * Returns how many pixels a picture has, before anything is allocated for it.

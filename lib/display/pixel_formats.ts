@@ -82,7 +82,7 @@ export const X1R5G5B5: PixelFormat = {
   takesPalettes: true,
 };
 /** r5g6b5. */
-export const R5G6B5: PixelFormat = {
+const R5G6B5: PixelFormat = {
   name: "r5g6b5",
   hasAlpha: false,
   fromNative: expand565,

@@ -8,7 +8,7 @@ export const CURSOR_TYPE = 4;
 export const CURSOR_MAX_BYTES = 2 * 1024 * 1024;
 
 /** Bits of a cursor's flags. Source: spice/enums.h, SPICE_CURSOR_FLAGS. */
-export const CURSOR_FLAGS = { none: 1, cacheMe: 2, fromCache: 4 } as const;
+const CURSOR_FLAGS = { none: 1, cacheMe: 2, fromCache: 4 } as const;
 
 /** Kinds of shapes. Source: spice/enums.h, SPICE_CURSOR_TYPE. */
 export const CURSOR_SHAPES = {

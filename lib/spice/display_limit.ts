@@ -1,4 +1,5 @@
 /** How large a message of a display may be: as the surfaces that the guest draws on. */
+import { MAX_SURFACE_PIXELS, MAX_SURFACES } from "../base/surface_limits.ts";
 import type { DisplayHandlers } from "./display_channel.ts";
 
 /**
@@ -9,10 +10,6 @@ const MIN_BYTES = 16 * 1024 * 1024;
 /** What is beside the pixels: the box, clip rectangles, a palette. */
 const HEAD_BYTES = 64 * 1024;
 const PIXEL_BYTES = 4;
-/** Larger surfaces are not made. */
-const MAX_PIXELS = 64 * 1024 * 1024;
-/** Surfaces that are looked at; more are not made. */
-const MAX_SURFACES = 1024;
 
 /** Follows which surfaces there are. */
 export class DisplayLimit {
@@ -29,7 +26,7 @@ export class DisplayLimit {
     surface_create: ({ surfaceId, width, height }) => {
       this.#pixels.delete(surfaceId); // a new one takes the place
       const pixels = width * height; // exact in a double for any two u32 that matter
-      if (pixels <= MAX_PIXELS && this.#pixels.size < MAX_SURFACES) {
+      if (pixels <= MAX_SURFACE_PIXELS && this.#pixels.size < MAX_SURFACES) {
         this.#pixels.set(surfaceId, pixels);
       }
       this.#update();

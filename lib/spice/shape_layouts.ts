@@ -94,7 +94,7 @@ export interface GlyphString {
 const glyphHead = struct({ renderPos: point, origin: point, width: u16, height: u16 });
 
 /** Returns how many bits a pixel of a glyph has. */
-export function glyphBits(flags: number): number {
+function glyphBits(flags: number): number {
   if ((flags & 1) !== 0) return 1;
   if ((flags & 2) !== 0) return 4;
   if ((flags & 4) !== 0) return 8;
@@ -103,7 +103,7 @@ export function glyphBits(flags: number): number {
   );
 }
 
-export const glyphString: Codec<GlyphString> = {
+const glyphString: Codec<GlyphString> = {
   minBytes: 3,
   decode(reader) {
     const count = reader.u16();
