@@ -6,111 +6,41 @@
  * an answer travels with the ticket: ATTACH_CHANNELS on main, INIT on a display (which moreover
  * spares its thread a poll every 10 ms for an INIT that comes too late).
  */
-import { pause, withDeadline } from "../base/deadline.ts";
+import { withDeadline } from "../base/deadline.ts";
 import { DeadlineError, SpiceError } from "../base/errors.ts";
 import type {
   ChannelEnd,
   ChannelSetup,
   ChannelStats,
-  PacedLink,
   SpiceNotice,
   SpiceWarning,
 } from "./channel_link.ts";
 import { SpiceChannel } from "./channel.ts";
 import { channelName, channelType } from "./channel_types.ts";
 import { ChannelWaits } from "./channel_waits.ts";
-import { DISPLAY_TYPE, type DisplayOptions, displaySetup } from "./display_channel.ts";
+import { DISPLAY_TYPE, displaySetup } from "./display_channel.ts";
+import { DisplayRelinks } from "./display_relinks.ts";
 import { SpiceClosedError, SpiceLimitError, SpiceTimeoutError } from "./errors.ts";
 import { linkChannel, type LinkResult } from "./link.ts";
-import { MAIN_TYPE, type MainHandlers, mainSetup } from "./main_channel.ts";
+import { MAIN_TYPE, mainSetup } from "./main_channel.ts";
 import { MAX_DISPLAYS, MessageMemory } from "./memory.ts";
 import { MouseMode, type PointerKind } from "./mouse_mode.ts";
 import { isServing } from "./server_probe.ts";
+import type {
+  OfferedChannel,
+  OpenChannel,
+  SpiceCloseReason,
+  SpiceEvent,
+  SpiceSessionOptions,
+} from "./session_options.ts";
 import { connectStream, type SpiceStream, type SpiceTarget, targetText } from "./transport.ts";
 
 export type { SpiceNotice, SpiceTarget, SpiceWarning };
+export type { OfferedChannel, OpenChannel, SpiceCloseReason, SpiceEvent, SpiceSessionOptions };
 
 /** A message that has begun, and a write, must go on within this time. */
 const STALL_MS = 30_000;
 const ATTACH_TIMEOUT_MS = 10_000;
-/**
- * A display that ends alone is linked again after a pause, so that the end of main, which makes it
- * pointless, can come first; and only so many times in a minute.
- */
-const REOPEN_MS = 200;
-const MAX_REOPENS = 3;
-const REOPEN_PERIOD_MS = 60_000;
-
-/** Channels that can be asked for; main is always linked. */
-export type SpiceChannelKind = "display";
-
-/** A channel's life, as the event stream shows it. */
-export interface SpiceEvent {
-  /** The channel's type: "main", "display". */
-  channel: string;
-  /** Which one of that type; displays count from 0. */
-  id: number;
-  /**
-   * `linked`: the server accepted our ticket. `up`: the channel is in use; from then on a display
-   * misses nothing. `closed`: it is no more.
-   */
-  state: "linked" | "up" | "closed";
-  /** Why it closed. */
-  reason?: string;
-}
-
-/** Why a session ended. */
-export interface SpiceCloseReason extends ChannelEnd {
-  /**
-   * Whether the server still takes connections: then another client may have come in. Only looked
-   * at where the server closed; `false` otherwise.
-   */
-  isServerAlive: boolean;
-}
-
-/** A channel that the server has. */
-export interface OfferedChannel {
-  /** Its type's name, or `type N`. */
-  channel: string;
-  type: number;
-  id: number;
-}
-
-/** Options of {@linkcode SpiceSession.connect}. */
-export interface SpiceSessionOptions extends DisplayOptions {
-  /** The server's password, at most 60 bytes of UTF-8; none when left out or empty. */
-  password?: string;
-  /** What to link besides main, where the server has it; displays when left out. */
-  channels?: readonly SpiceChannelKind[];
-  /**
-   * How the guest's pointer is moved: `absolute` wherever the guest can take places, as when left
-   * out, or always `relative`, for who captures the pointer.
-   */
-  pointer?: PointerKind;
-  /** Milliseconds until attaching fails; 10 s when left out. */
-  timeoutMs?: number;
-  /** Gives up attaching; the session is not affected later. */
-  signal?: AbortSignal;
-  /** Makes handlers of main's messages beside the session's own. */
-  onMain?: (link: PacedLink) => MainHandlers;
-  /**
-   * Is told of channels that the server has later than at first, in `offered`; displays among them
-   * are linked without being asked for.
-   */
-  onOffered?: (channel: OfferedChannel) => void;
-  /** Is told what becomes of the channels. */
-  onEvent?: (event: SpiceEvent) => void;
-  /** Takes the server's texts for the user, safe to show. */
-  onNotice?: (notice: SpiceNotice) => void;
-  /** Is told what of the server's messages is left out, once for each kind. */
-  onWarning?: (warning: SpiceWarning) => void;
-}
-
-/** A channel that was opened beside main and the displays. */
-export interface OpenChannel extends PacedLink {
-  /** Counts since the link, live. */
-  readonly stats: Readonly<ChannelStats>;
-}
 
 /** A session with a SPICE server; owns its connections and runs by itself. */
 export class SpiceSession implements AsyncDisposable {
@@ -128,8 +58,11 @@ export class SpiceSession implements AsyncDisposable {
   readonly #lost = Promise.withResolvers<never>();
   /** Ends what the session does by itself: linking displays again. */
   readonly #ending = new AbortController();
-  /** When displays were linked again, by their ids. */
-  readonly #reopened = new Map<number, number[]>();
+  readonly #displays = new DisplayRelinks({
+    ending: this.#ending.signal,
+    link: (signal, id) => this.#openDisplay(signal, id),
+    warn: (id, text) => this.#warn(channelName(DISPLAY_TYPE, id), text),
+  });
   #isAttached = false;
   #isDisposed = false;
   #waitingFor = "connection to the server";
@@ -289,38 +222,7 @@ export class SpiceSession implements AsyncDisposable {
     const channel = await this.#open(signal, displaySetup(this.#options), id, up.resolve);
     const lost = channel.closed.then((end) => Promise.reject(this.#lossOf(end)));
     await this.#wait(`first message of display ${id}`, Promise.race([up.promise, lost]));
-    this.#emit({ channel: "display", id, state: "up" });
-  }
-
-  /** Links a display of an attached session, which does without it if that fails. */
-  async #openDisplayAlone(id: number): Promise<void> {
-    try {
-      await withDeadline("display", (signal) => this.#openDisplay(signal, id), {
-        timeoutMs: ATTACH_TIMEOUT_MS,
-        signal: this.#ending.signal,
-      });
-    } catch (error) {
-      if (this.#isClosing) return;
-      const why = error instanceof Error ? error.message : "";
-      this.#warn(channelName(DISPLAY_TYPE, id), `the display is not shown: ${why}`);
-    }
-  }
-
-  /** Links a display again that has ended alone, unless it ends all the time. */
-  async #reopenDisplay(id: number): Promise<void> {
-    const now = performance.now();
-    const recent = (this.#reopened.get(id) ?? []).filter((at) => now - at < REOPEN_PERIOD_MS);
-    if (recent.length >= MAX_REOPENS) {
-      const text = `the display is not linked again: it has ended ${recent.length + 1} times`;
-      return this.#warn(channelName(DISPLAY_TYPE, id), text);
-    }
-    this.#reopened.set(id, [...recent, now]);
-    try {
-      await pause(REOPEN_MS, this.#ending.signal);
-    } catch {
-      return; // the whole session has ended
-    }
-    await this.#openDisplayAlone(id);
+    this.#announce(channel, DISPLAY_TYPE, "up");
   }
 
   /**
@@ -456,7 +358,7 @@ export class SpiceSession implements AsyncDisposable {
     }
     if (type === MAIN_TYPE || why !== end) return await this.#endWith(why);
     if (type === DISPLAY_TYPE && this.#isAttached && end.by !== "client" && !this.#isClosing) {
-      this.#background(this.#reopenDisplay(id));
+      this.#background(this.#displays.again(id));
     }
   }
 
@@ -506,7 +408,7 @@ export class SpiceSession implements AsyncDisposable {
     this.#options.onOffered?.(channel);
     if (channel.type !== DISPLAY_TYPE || !this.#linksDisplays) return;
     const displays = this.#offered.filter(({ type }) => type === DISPLAY_TYPE).length;
-    if (displays <= MAX_DISPLAYS) return this.#background(this.#openDisplayAlone(channel.id));
+    if (displays <= MAX_DISPLAYS) return this.#background(this.#displays.open(channel.id));
     const text =
       `the display is not shown: there are ${displays}, expected at most ${MAX_DISPLAYS}`;
     this.#warn(channelName(DISPLAY_TYPE, channel.id), text);

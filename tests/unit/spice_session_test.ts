@@ -493,6 +493,26 @@ Deno.test("a handler that throws ends its channel, and is told", async () => {
   assertEquals(end, { by: "error", text: defect.message, error: defect, isServerAlive: false });
 });
 
+Deno.test("an onEvent that throws for a display that came later ends the session, and is told", async () => {
+  const defect = new TypeError("a defect of the caller");
+  const goOn = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    main: mainWith(channelsList([2, 0]), async (connection) => {
+      await goOn.promise;
+      await connection.write(channelsList([2, 1]));
+      await connection.drain();
+    }),
+  });
+  await using session = await SpiceSession.connect(server.target, {
+    onEvent: ({ id, state }) => {
+      if (id === 1 && state === "up") throw defect;
+    },
+  });
+  goOn.resolve();
+  const { by, error } = await session.closed;
+  assertEquals({ by, error }, { by: "error", error: defect });
+});
+
 Deno.test("an onOffered or onWarning that throws ends the session, and is told", async () => {
   const defect = new TypeError("a defect of the caller");
   const fail = () => {
