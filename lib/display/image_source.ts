@@ -1,5 +1,5 @@
 /** Images of draws, wherever their pixels are: in the message, kept from before, or on a surface. */
-import type { Bitmap, Image, Palette } from "../spice/image_layouts.ts";
+import type { Bitmap, Image, IMAGE_FLAGS, Palette } from "../spice/image_layouts.ts";
 import type { Rect } from "../spice/draw_layouts.ts";
 import { bitmapFormat, bitmapPixels, checkBitmap, isIndexed, maskRows } from "./bitmaps.ts";
 import type { ImageDecoders } from "./decoders.ts";
@@ -14,7 +14,7 @@ import { convert, copyPart, isCompatible, type SourcePixels, wholeOf } from "./s
 import { isAllowedSize, type Surface } from "./surface.ts";
 
 /** Bits of an image's flags. Source: spice/enums.h, SPICE_IMAGE_FLAGS. */
-const IMAGE = { cacheMe: 1, highBitsSet: 2, cacheReplaceMe: 4 } as const;
+const IMAGE: typeof IMAGE_FLAGS = { cacheMe: 1, highBitsSet: 2, cacheReplaceMe: 4 };
 /** Bit of the flags of an indexed image: keep the palette. Source: spice/enums.h. */
 const PAL_CACHE_ME = 1;
 /** Bit of a mask's flags: the pixels whose bits are 0 are drawn. */
