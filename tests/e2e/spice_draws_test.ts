@@ -12,7 +12,7 @@ const COUNT = 10_000;
 const COUNT_PER_KIND = 600;
 /** Draws between two comparisons: the server hides nothing from us for longer. */
 const STEP = 500;
-/** A server that loops for ever takes a minute to be found out on a busy machine. */
+/** A server that loops for ever takes two minutes to be found out on a busy machine. */
 const TIMEOUT_MS = 300_000;
 const WIDTH = 320;
 const HEIGHT = 240;

@@ -9,7 +9,9 @@
 
 enum {
   RING_SIZE = 64,
-  PATIENCE_S = 60, /* a worker that takes nothing for so long has no client that reads */
+  /* A worker that takes nothing for so long has no client that reads: longer than the watchdog
+   * needs for one that loops, which gets little of a busy machine's time. */
+  PATIENCE_S = 110,
   MEMSLOT_GROUP = 0,
   FIRST_MARK = 0x100, /* more heads than any guest has */
   MARKS = 0xff00,

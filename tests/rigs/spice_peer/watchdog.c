@@ -9,7 +9,7 @@
 
 enum {
   MAX_WORKERS = 4,
-  LOOP_MS = 20000, /* of processor time, which no draw takes even under the sanitizers */
+  LOOP_MS = 5000, /* of processor time, which no draw takes, not even under the sanitizers */
   SPIN_MS = 500,   /* the same once a worker is told to loop */
   PERIOD_MS = 250,
 };
