@@ -118,6 +118,9 @@ export interface QmpCommands {
   "query-kvm": Command<undefined, { enabled: boolean; present: boolean }>;
   "query-cpus-fast": Command<undefined, CpuInfo[]>;
 
+  /** A property of an object of QEMU's own. */
+  "qom-get": Command<{ path: string; property: string }, unknown>;
+
   "query-status": Command<undefined, StatusInfo>;
   /** `channels` has one entry for each channel of a client. */
   "query-spice": Command<undefined, { enabled: boolean; channels?: unknown[] }>;

@@ -6,6 +6,7 @@ import { type Keyboard, pressChords, typeText, type TypingOptions } from "../bas
 import { type Key, parseChord } from "../base/keys.ts";
 import { QmpKeyboard } from "../qmp/input.ts";
 import { expectAwake, failureOf, type GuestOf } from "./guest_access.ts";
+import { expectKeyboard } from "./guest_keyboard.ts";
 import type { VirtualMachine } from "./machine.ts";
 import { Turns } from "./turns.ts";
 
@@ -16,6 +17,8 @@ export type InputPath = "spice" | "qmp";
 export class Typist {
   readonly #vm: GuestOf & Pick<VirtualMachine, "screens" | "qmp">;
   readonly #turns = new Turns();
+  /** A keyboard was found: nobody takes it away. */
+  #hasKeyboard = false;
 
   constructor(vm: GuestOf & Pick<VirtualMachine, "screens" | "qmp">) {
     this.#vm = vm;
@@ -25,6 +28,7 @@ export class Typist {
    * Types a text; see {@linkcode typeText}.
    *
    * @throws {UsageError} when a character is on no key of a US keyboard; nothing is typed then.
+   * @throws {HostError} when the guest has no keyboard.
    * @throws {NotRunningError} while the guest is paused, and when it is paused or the VM ends before
    * all is typed.
    */
@@ -53,6 +57,8 @@ export class Typist {
     const vm = this.#vm;
     return this.#turns.take(async (): Promise<InputPath> => {
       try {
+        if (!this.#hasKeyboard) await expectKeyboard(vm, what);
+        this.#hasKeyboard = true;
         const spice = await vm.screens?.inputs();
         await work(awake(vm, what, spice ?? new QmpKeyboard(vm.qmp)));
         return spice === undefined ? "qmp" : "spice";

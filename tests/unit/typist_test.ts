@@ -1,14 +1,26 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { KeyEvent } from "../../lib/base/keyboard.ts";
-import { NotRunningError, UsageError } from "../../lib/base/errors.ts";
+import { HostError, NotRunningError, UsageError } from "../../lib/base/errors.ts";
 import type { QmpClient } from "../../lib/qmp/client.ts";
 import { SpiceClosedError } from "../../lib/spice/errors.ts";
 import type { Screens } from "../../lib/vm/screens.ts";
 import { Typist } from "../../lib/vm/typist.ts";
 import { FakeGuest } from "../fakes/guest.ts";
 
+/** What QEMU tells of a machine. */
+interface Machine {
+  type: string;
+  qtree: string;
+}
+
+const PC: Machine = { type: "pc-q35-7.2-machine", qtree: '  dev: i8042, id ""\r\n' };
+
 /** A VM whose keys are noted; `onKeys` is called with each, and may fail. */
-function typewriter(path: "spice" | "qmp", onKeys: (vm: FakeGuest) => void = () => {}) {
+function typewriter(
+  path: "spice" | "qmp",
+  onKeys: (vm: FakeGuest) => void = () => {},
+  machine: Machine = PC,
+) {
   const log: string[] = [];
   const guest = new FakeGuest();
   const sendKeys = (events: readonly KeyEvent[]) => {
@@ -19,9 +31,11 @@ function typewriter(path: "spice" | "qmp", onKeys: (vm: FakeGuest) => void = () 
   const inputs = { capsLock: false, sendKeys };
   const qmp = {
     execute(
-      _: string,
+      command: string,
       { events }: { events: { data: { key: { data: string }; down: boolean } }[] },
     ) {
+      if (command === "qom-get") return Promise.resolve(machine.type);
+      if (command === "human-monitor-command") return Promise.resolve(machine.qtree);
       const keys = events.map(({ data: { key, down } }) => ({ key: { name: key.data }, down }));
       return sendKeys(keys as unknown as KeyEvent[]);
     },
@@ -76,4 +90,24 @@ Deno.test("Typist tells the end of a VM whose connections end before QEMU", asyn
     throw new SpiceClosedError("Cannot reach the guest's keyboard and mouse: it closed");
   });
   await assertRejects(() => typist.type("ab", FAST), NotRunningError, "the VM has ended");
+});
+
+Deno.test("Typist refuses a guest without a keyboard, and only where that is certain", async () => {
+  const disk = '  dev: virtio-blk-pci, id ""\r\n    drive = "kbd"\r\n';
+  const none: Machine = { type: "virt-7.2-machine", qtree: disk };
+  const { typist, log } = typewriter("spice", undefined, none);
+  const error = await assertRejects(() => typist.type("a", FAST), HostError);
+  assertEquals(error.message, "Cannot type: hello has no keyboard, expected one");
+  await assertRejects(() => typist.press(["a"], FAST), HostError, "Cannot press keys");
+  assertEquals(log, []);
+
+  none.qtree += '    dev: usb-kbd, id ""\r\n'; // plugged in meanwhile
+  await typist.type("a", FAST);
+  const able: Machine[] = [
+    { type: "virt-7.2-machine", qtree: `${disk}  dev: virtio-keyboard-pci, id ""\r\n` },
+    { type: "virt-machine", qtree: "unknown command: 'info qtree'\r\n" },
+    { type: "mac99-machine", qtree: disk },
+    { type: "", qtree: disk },
+  ];
+  for (const machine of able) await typewriter("qmp", undefined, machine).typist.type("a", FAST);
 });
