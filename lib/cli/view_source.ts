@@ -1,5 +1,6 @@
 /** Whose screen `utmost view` looks at: a VM's through its supervisor, or a SPICE server's. */
 import { NotRunningError, type UtmostError } from "../base/errors.ts";
+import { quoted } from "../base/text.ts";
 import type { SpiceTarget } from "../spice/transport.ts";
 import type { ControlClient } from "../vm/control.ts";
 import type { LoggedEvent } from "../vm/events.ts";
@@ -10,6 +11,10 @@ import type { ScreenshotOptions, ScreenshotReport } from "../vm/screenshot.ts";
 
 /** How long a supervisor may take to tell its last counts, in milliseconds. */
 const STATS_MS = 5_000;
+/** How long a supervisor may take to save the picture of a look-out that is cut short. */
+const LAST_PICTURE_MS = 5_000;
+/** Timers count in 32 bits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What came while somebody looked on. Source: the contract in README.md, "view". */
 export interface ViewStats {
@@ -29,6 +34,16 @@ export interface ViewSource extends AsyncDisposable {
     path: string,
     options: ScreenshotOptions & { signal: AbortSignal },
   ): Promise<ScreenshotReport>;
+  /**
+   * Saves the picture that came last, of a look-out that is cut short; waits for none to come where
+   * there is nothing more to see.
+   *
+   * @throws {UtmostError} when there is none.
+   */
+  lastScreenshot(
+    path: string,
+    options: ScreenshotOptions & { signal: AbortSignal },
+  ): Promise<ScreenshotReport>;
   /** What came since the look-out began. @param signal Does with what is known already. */
   stats(signal: AbortSignal): Promise<ViewStats>;
 }
@@ -41,6 +56,9 @@ export class VmSource implements ViewSource {
   readonly #before = new Map<number, DisplayReport>();
   readonly #now = new Map<number, DisplayReport>();
   #isStopped = false;
+  #isClosed = false;
+  /** The supervisor's answer once it has saved the picture that the VM showed last. */
+  #last: Promise<ScreenshotReport> | undefined;
 
   private constructor(client: ControlClient, name: string, id: string) {
     this.#client = client;
@@ -52,26 +70,45 @@ export class VmSource implements ViewSource {
         if (event.event === "state" && event.to === "stopped") this.#isStopped = true;
       }
     });
-    this.ended = client.closed.then(() =>
-      this.#isStopped
+    this.ended = client.closed.then(() => {
+      this.#isClosed = true;
+      return this.#isStopped
         ? undefined
-        : new NotRunningError(`Cannot look any longer: the supervisor of ${id} has ended`)
-    );
+        : new NotRunningError(`Cannot look any longer: the supervisor of ${id} has ended`);
+    });
   }
 
-  /** Begins to look. @throws as `connectVm` does, and the signal's reason. */
-  static async open(target: string, signal: AbortSignal): Promise<VmSource> {
+  /**
+   * Begins to look.
+   *
+   * @param picture What `lastScreenshot` will save: at the end of the VM only its supervisor can.
+   * @throws as `connectVm` does, and the signal's reason.
+   */
+  static async open(
+    target: string,
+    signal: AbortSignal,
+    picture?: ScreenshotOptions & { path: string },
+  ): Promise<VmSource> {
     const { vm, client } = await connectVm(target, signal);
     try {
       const source = new VmSource(client, `${vm.id} (${vm.name})`, vm.id);
       await client.call("events", {}, { signal });
       const displays = await client.call("frames", {}, { signal }) as DisplayReport[];
       for (const display of displays) source.#see(display);
+      if (picture !== undefined) source.#askForLast(picture);
       return source;
     } catch (error) {
       await client[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  #askForLast(picture: ScreenshotOptions & { path: string }): void {
+    const options = { timeoutMs: LONGEST_TIMER_MS };
+    this.#last = this.#client.call("lastScreenshot", { ...picture }, options) as Promise<
+      ScreenshotReport
+    >;
+    this.#last.catch(() => {}); // told to whoever asks
   }
 
   #see(display: DisplayReport): void {
@@ -85,6 +122,21 @@ export class VmSource implements ViewSource {
   ): Promise<ScreenshotReport> {
     const params = { path, ...options };
     return await this.#client.call("screenshot", params, { signal }) as ScreenshotReport;
+  }
+
+  async lastScreenshot(
+    path: string,
+    { signal, ...options }: ScreenshotOptions & { signal: AbortSignal },
+  ): Promise<ScreenshotReport> {
+    if (this.#isClosed && this.#last !== undefined) {
+      return await this.#last.catch((cause) => {
+        if (!(cause instanceof NotRunningError)) throw cause; // the supervisor's own
+        const message = `Cannot save the screen to ${quoted(path)}: ${this.name} has ended`;
+        throw new NotRunningError(message, { cause });
+      });
+    }
+    const waits = { timeoutMs: LAST_PICTURE_MS, signal };
+    return await this.#client.call("screenshot", { path, ...options }, waits) as ScreenshotReport;
   }
 
   async stats(signal: AbortSignal): Promise<ViewStats> {
@@ -154,6 +206,10 @@ export class SpiceSource implements ViewSource {
     options: ScreenshotOptions & { signal: AbortSignal },
   ): Promise<ScreenshotReport> {
     return await this.#screens.screenshot(path, options);
+  }
+
+  async lastScreenshot(path: string, options: ScreenshotOptions): Promise<ScreenshotReport> {
+    return await this.#screens.lastScreenshot(path, options);
   }
 
   stats(): Promise<ViewStats> {

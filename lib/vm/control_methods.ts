@@ -1,4 +1,5 @@
 /** The methods of a supervisor's control socket, and the shapes of their results. */
+import { withDeadline } from "../base/deadline.ts";
 import { NotRunningError, UsageError } from "../base/errors.ts";
 import type { SerialPort } from "../guest/serial.ts";
 import type { ExtraForward } from "../qemu/launch_options.ts";
@@ -9,6 +10,7 @@ import type { PointerMover } from "./pointer.ts";
 import type { PreparedLaunch } from "./prepare.ts";
 import type { VmState } from "./state.ts";
 import type { DisplayReport } from "./screen.ts";
+import type { ScreenshotReport } from "./screenshot.ts";
 
 /** What `status` tells, and `ps` for each VM. */
 export interface VmStatus {
@@ -39,6 +41,9 @@ export interface VmStatus {
 /** The states of a launch that is under way. */
 const COMING_UP: readonly VmState[] = ["prepared", "spawned", "negotiated", "attached"];
 
+/** How long the pictures that are saved at the end may take, in milliseconds. */
+const LAST_PICTURES_MS = 3_000;
+
 /** Serves the control socket of one VM, also while there is no VM yet. */
 export class VmMethods {
   readonly #identity: VmIdentity;
@@ -48,6 +53,8 @@ export class VmMethods {
   readonly #left = Promise.withResolvers<null>();
   readonly #signals = new WeakMap<ControlPeer, AbortSignal>();
   #mover: Promise<PointerMover> | undefined;
+  /** The pictures that are saved once the VM ends. */
+  readonly #saving = new Set<Promise<unknown>>();
   #vm: VirtualMachine | undefined;
   #prepared: PreparedLaunch | undefined;
 
@@ -65,6 +72,13 @@ export class VmMethods {
   /** From now on the VM may be left by whoever started it: its steps are done. */
   leave(): void {
     this.#left.resolve(null);
+  }
+
+  /** Resolves once the pictures of a VM that has ended are saved; never rejects. */
+  async saved(): Promise<void> {
+    const all = Promise.allSettled(this.#saving);
+    await withDeadline("the last pictures", () => all, { timeoutMs: LAST_PICTURES_MS })
+      .catch(() => {});
   }
 
   /** The methods by name. */
@@ -88,6 +102,11 @@ export class VmMethods {
           display: displayOf(display),
           cursor: cursor === true,
         }),
+      lastScreenshot: (params, peer) => {
+        const saving = this.#saveLast(params, this.#signalOf(peer));
+        this.#saving.add(saving);
+        return saving.finally(() => this.#saving.delete(saving));
+      },
       displays: () => this.#running().screens?.displays() ?? [],
       frames: (_, peer) => this.#followFrames(peer),
       left: () => this.#left.promise,
@@ -175,6 +194,19 @@ export class VmMethods {
       [Symbol.dispose]: () => left.abort(new DOMException("the client has left", "AbortError")),
     });
     return left.signal;
+  }
+
+  /** Waits for the end of the VM, and saves what it has shown last; unless the client goes before. */
+  async #saveLast(
+    { path, display, cursor }: Record<string, unknown>,
+    client: AbortSignal,
+  ): Promise<ScreenshotReport> {
+    const vm = this.#running();
+    const file = textOf(path, "path");
+    const options = { display: displayOf(display), cursor: cursor === true };
+    await withDeadline("the end of the VM", () => vm.ended, { signal: client });
+    const { saveLastScreenshot } = await import("./screenshot.ts");
+    return await saveLastScreenshot(vm, file, options);
   }
 
   /** Notices of frames, without their pixels; returns the displays as they are now. */

@@ -124,6 +124,20 @@ export class RemoteScreens implements AsyncDisposable {
     return { path, display, source: "spice" };
   }
 
+  /**
+   * Saves the picture of a display that came last, waiting for nothing: also once the server has
+   * gone.
+   *
+   * @throws {SpiceError} when none has come. {HostFailure} when the file cannot be written.
+   */
+  async lastScreenshot(path: string, options: ScreenshotOptions = {}): Promise<ScreenshotReport> {
+    const { cursor = false, display = this.displays[0]?.id ?? 0 } = options;
+    const [picture, why] = await this.#screens.latest(display, { cursor });
+    if (picture === undefined) throw new SpiceError(`Cannot save the screen: ${why}`);
+    await savePng(path, picture);
+    return { path, display, source: "spice" };
+  }
+
   /** Ends the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#screens[Symbol.dispose]();

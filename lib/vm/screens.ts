@@ -268,6 +268,19 @@ export class Screens implements Disposable {
     return [options.cursor ? await this.#withCursor(id, picture) : picture];
   }
 
+  /**
+   * The picture of display `id` that came last, waiting for nothing: it is there, too, once SPICE is
+   * lost. Its memory is as with `capture`.
+   *
+   * @returns Why there is none.
+   */
+  async latest(id: number, { cursor = false }: { cursor?: boolean } = {}): Promise<Captured> {
+    if (this.#screens.size === 0) return [undefined, "the server has no display"];
+    const picture = this.pixels(id);
+    if (picture === undefined) return [undefined, `no picture of display ${id} has come`];
+    return [cursor ? await this.#withCursor(id, picture) : picture];
+  }
+
   /** A copy of a picture with the guest's pointer on it, where that is to be seen. */
   async #withCursor(id: number, { width, height, pixels }: ScreenPicture): Promise<ScreenPicture> {
     await this.#parts?.cursors;

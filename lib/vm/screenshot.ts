@@ -1,5 +1,5 @@
 /** Saving a guest's screen: the picture that SPICE has brought, else QEMU's own screendump. */
-import { QmpError, SpiceError, UsageError, UtmostError } from "../base/errors.ts";
+import { NotRunningError, QmpError, SpiceError, UsageError, UtmostError } from "../base/errors.ts";
 import { replaceFile } from "../base/replace_file.ts";
 import { printable, quoted } from "../base/text.ts";
 import { cannotSave, savePng } from "../display/png.ts";
@@ -80,6 +80,28 @@ async function save(
   await screendump(vm, path);
   const noCursor = cursor ? ", so the pointer is not in it" : "";
   return { ...report, source: "screendump", why: `${why}${noCursor}` };
+}
+
+/**
+ * Saves what a display has shown last, of a VM that has ended.
+ *
+ * @throws {NotRunningError} when SPICE has brought no picture of it.
+ * @throws {HostFailure} when `path` cannot be written.
+ */
+export async function saveLastScreenshot(
+  vm: Pick<VirtualMachine, "screens">,
+  path: string,
+  { cursor = false, display = 0 }: ScreenshotOptions = {},
+): Promise<ScreenshotReport> {
+  const [picture, why] = await vm.screens?.latest(display, { cursor }) ??
+    [undefined, "there was no SPICE"];
+  if (picture === undefined) {
+    throw new NotRunningError(
+      `Cannot save the screen to ${quoted(path)}: the VM has ended, and ${why}`,
+    );
+  }
+  await savePng(path, picture);
+  return { path, display, source: "spice" };
 }
 
 /** Lets QEMU save its first display; GL scanouts are not in its picture. */

@@ -97,6 +97,7 @@ export class Supervisor implements AsyncDisposable {
 
     const methods = new VmMethods(identity, log, options.onStopRequest);
     control.use(ControlServer.listen(directory.paths.control, methods.table()));
+    control.defer(() => methods.saved());
     const prepared = await prepare(bundle, request, {
       directory: directory.paths.directory,
       listener: "supervisor",

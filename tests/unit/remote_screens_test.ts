@@ -93,6 +93,35 @@ Deno.test("RemoteScreens saves the first display that there is, or the one named
   });
 });
 
+Deno.test("RemoteScreens saves the picture that came last though the server has gone", async () => {
+  const lost = Promise.withResolvers<void>();
+  await using server = await FakeSpiceServer.start({
+    main: async (connection) => {
+      await connection.write(INIT);
+      await connection.receive();
+      await connection.write(channelsList([2, 0]));
+      await lost.promise;
+      connection.close();
+    },
+    display: serveScreen,
+  });
+  await using screens = await RemoteScreens.attach(server.target);
+  await withFolder(async (path) => {
+    await screens.screenshot(path);
+    await Deno.remove(path);
+    lost.resolve();
+    assert(await screens.ended instanceof SpiceError);
+    await assertRejects(() => screens.screenshot(path), SpiceError, "SPICE is lost");
+    assertEquals(await screens.lastScreenshot(path), { path, display: 0, source: "spice" });
+    assertEquals(decode(await Deno.readFile(path)).width, 4);
+    await assertRejects(
+      () => screens.lastScreenshot(path, { display: 1 }),
+      SpiceError,
+      "no picture of display 1 has come",
+    );
+  });
+});
+
 Deno.test("RemoteScreens links the pointer where it is asked for, and draws it if asked", async () => {
   await using server = await FakeSpiceServer.start({
     main: mainWith([2, 0], [3, 0], [4, 0]),

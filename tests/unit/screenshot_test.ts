@@ -9,7 +9,7 @@ import {
 import type { QmpClient } from "../../lib/qmp/client.ts";
 import { QmpClosedError, QmpCommandError } from "../../lib/qmp/errors.ts";
 import type { Captured, Screens } from "../../lib/vm/screens.ts";
-import { saveScreenshot } from "../../lib/vm/screenshot.ts";
+import { saveLastScreenshot, saveScreenshot } from "../../lib/vm/screenshot.ts";
 import { FakeGuest } from "../fakes/guest.ts";
 
 /** A VM whose screens answer with `capture`, and whose QEMU answers a screendump with `dump`. */
@@ -53,6 +53,27 @@ Deno.test("saveScreenshot tells the end of the VM, whichever way it comes", asyn
     for (const vm of vms) {
       const error = await assertRejects(() => saveScreenshot(vm, path), NotRunningError);
       assertEquals(error.message, "Cannot save the screen: the VM has ended");
+    }
+  });
+});
+
+Deno.test("saveLastScreenshot saves what was shown last, or says why it cannot", async () => {
+  const vm = (latest: Captured) => ({
+    screens: { latest: () => Promise.resolve(latest) } as unknown as Screens,
+  });
+  await withPath(async (path) => {
+    const picture = { width: 1, height: 1, pixels: Uint32Array.of(0xff0000) };
+    assertEquals(await saveLastScreenshot(vm([picture]), path), {
+      ...{ path, display: 0, source: "spice" },
+    });
+    await Deno.remove(path);
+    for (const last of [vm([undefined, "none came"]), { screens: undefined }]) {
+      const why = last.screens === undefined ? "there was no SPICE" : "none came";
+      await assertRejects(
+        () => saveLastScreenshot(last, path),
+        NotRunningError,
+        `the VM has ended, and ${why}`,
+      );
     }
   });
 });

@@ -6,9 +6,13 @@ import { quoted } from "../../base/text.ts";
 import { type Invocation, lastValue } from "../args.ts";
 import { ENDING_SIGNALS, InterruptedError, reasonOf } from "../exit.ts";
 import type { Progress } from "../progress.ts";
+import type { ScreenshotReport } from "../../vm/screenshot.ts";
 import { parseCount, parseDuration } from "../values.ts";
 import { SpiceSource, type ViewSource, type ViewStats, VmSource } from "../view_source.ts";
 import { parseViewTarget, type ViewTarget } from "../view_target.ts";
+
+/** How much later than what fails of it the end of what is looked at is known, in milliseconds. */
+const END_LAG_MS = 100;
 
 /** A checked `view`. */
 export interface ViewSettings {
@@ -69,29 +73,34 @@ export function viewSettingsOf(invocation: Invocation): ViewSettings {
 /**
  * Looks until the duration is over, there is a picture to be saved, or there is nothing more to see.
  *
- * @throws {InterruptedError} after a signal; statistics are written all the same, with what is known
- * already after a second one.
+ * @throws {InterruptedError} after a signal; the last picture and statistics are written all the
+ * same, with what is known already after a second one.
  */
 export async function view(invocation: Invocation, progress: Progress): Promise<number> {
   const settings = viewSettingsOf(invocation);
   using signals = new Signals();
   await using source = await openSource(settings, progress, signals.signal);
   progress.info(`looking at ${source.name}`);
-  const failure = await look(source, settings, progress, signals.signal).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+  const { screenshot, failure } = await look(source, settings, progress, signals);
+  if (screenshot?.why !== undefined) {
+    progress.info(`the picture is QEMU's own screendump: ${screenshot.why}`);
+  }
   await writeStats(await source.stats(signals.second), settings, failure !== undefined);
   if (failure !== undefined) throw failure;
   return 0;
 }
 
 async function openSource(
-  { target, passwordFile, cursor = false }: ViewSettings,
+  { target, passwordFile, cursor = false, screenshot, display }: ViewSettings,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<ViewSource> {
-  if ("vm" in target) return await VmSource.open(target.vm, signal);
+  if ("vm" in target) {
+    const picture = screenshot === undefined
+      ? undefined
+      : { path: screenshot, cursor, ...(display === undefined ? {} : { display }) };
+    return await VmSource.open(target.vm, signal, picture);
+  }
   const password = passwordFile === undefined
     ? undefined
     : await readPassword(passwordFile, signal);
@@ -116,35 +125,61 @@ async function readPassword(path: string, signal: AbortSignal): Promise<string> 
   }
 }
 
-/** Looks for as long as was asked for; saves the picture. @throws why it ended too early */
+/** What came of looking. */
+interface Looked {
+  /** What was saved. */
+  screenshot?: ScreenshotReport;
+  /** Why it ended too early, or without a picture. */
+  failure?: unknown;
+}
+
+/**
+ * Looks for as long as was asked for, and saves the picture: the one that came last, where the
+ * look-out is cut short. Never rejects.
+ */
 async function look(
   source: ViewSource,
-  { durationMs, screenshot, cursor = false, display }: ViewSettings,
+  settings: ViewSettings,
   progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
+  { signal, second }: Signals,
+): Promise<Looked> {
+  const { durationMs, screenshot: path, cursor = false, display } = settings;
+  const options = { cursor, ...(display === undefined ? {} : { display }) };
   let end: { error: UtmostError | undefined } | undefined;
   const ended = source.ended.then((error) => void (end = { error }));
+  let failure: unknown;
   try {
-    if (durationMs !== undefined || screenshot === undefined) {
+    if (durationMs !== undefined || path === undefined) {
       progress.waiting("the end of what is looked at");
       await withDeadline("the end", async (over) => {
         await Promise.race([ended, durationMs === undefined ? ended : pause(durationMs, over)]);
       }, { signal });
     }
-    if (screenshot !== undefined) {
+    if (path !== undefined && end === undefined) {
       progress.waiting("a picture");
-      const options = { cursor, signal, ...(display === undefined ? {} : { display }) };
-      const { why } = await source.screenshot(screenshot, options);
-      if (why !== undefined) progress.info(`the picture is QEMU's own screendump: ${why}`);
+      return { screenshot: await source.screenshot(path, { ...options, signal }) };
     }
   } catch (error) {
-    signal.throwIfAborted();
-    throw end?.error ?? error;
+    failure = error;
+    // The end of what is looked at may be known a moment later than what fails of it.
+    if (!signal.aborted) await Promise.race([ended, pause(END_LAG_MS)]);
   } finally {
     progress.waiting("");
   }
-  if (end?.error !== undefined) throw end.error;
+  const cut = end as { error: UtmostError | undefined } | undefined;
+  if (signal.aborted) failure = signal.reason;
+  else if (cut !== undefined) failure = cut.error;
+  if (path === undefined || (cut === undefined && !signal.aborted)) return { failure };
+  try {
+    const screenshot = await source.lastScreenshot(path, { ...options, signal: second });
+    progress.info(`${quoted(path)} has the last picture`);
+    return { screenshot, failure };
+  } catch (error) {
+    if (failure === undefined) return { failure: error };
+    const reason = reasonOf(error).replace(/^Cannot save the screen: /, "");
+    progress.warning(`${quoted(path)} was not saved: ${reason}`);
+    return { failure };
+  }
 }
 
 /**
