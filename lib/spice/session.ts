@@ -432,9 +432,7 @@ export class SpiceSession implements AsyncDisposable {
     const isServerAlive = end.by === "server" && await this.#isServing();
     this.#closed.resolve({
       ...end,
-      text: isServerAlive
-        ? `${end.text}; it still takes others, so one may have come in`
-        : end.text,
+      text: isServerAlive ? `${end.text}, maybe for another client` : end.text,
       isServerAlive: isServerAlive && !this.#isDisposed,
     });
   }

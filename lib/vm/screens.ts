@@ -242,7 +242,7 @@ export class Screens implements Disposable {
     id: number,
     options: { cursor?: boolean; timeoutMs: number; signal?: AbortSignal },
   ): Promise<Captured> {
-    if (this.#ended !== undefined) return [undefined, `SPICE is lost: ${this.#ended}`];
+    if (this.#ended !== undefined) return [undefined, `SPICE is lost (${this.#ended})`];
     if (this.#screens.size === 0) return [undefined, "the server has no display"];
     const screen = this.#screens.get(id);
     if (screen === undefined) {
@@ -251,7 +251,7 @@ export class Screens implements Disposable {
         hint: "Name one of them with --display.",
       });
     }
-    if (screen.ended !== undefined) return [undefined, `display ${id} is lost: ${screen.ended}`];
+    if (screen.ended !== undefined) return [undefined, `display ${id} is lost (${screen.ended})`];
     try {
       await withDeadline(
         `a picture of display ${id}`,

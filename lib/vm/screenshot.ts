@@ -1,5 +1,12 @@
 /** Saving a guest's screen: the picture that SPICE has brought, else QEMU's own screendump. */
-import { NotRunningError, QmpError, SpiceError, UsageError, UtmostError } from "../base/errors.ts";
+import {
+  HostError,
+  NotRunningError,
+  QmpError,
+  SpiceError,
+  UsageError,
+  UtmostError,
+} from "../base/errors.ts";
 import { replaceFile } from "../base/replace_file.ts";
 import { printable, quoted } from "../base/text.ts";
 import { cannotSave, savePng } from "../display/png.ts";
@@ -33,6 +40,9 @@ type PicturedVm = GuestOf & Pick<VirtualMachine, "screens" | "qmp">;
 const HOST_FAILURES =
   /No space left|Disk quota exceeded|File too large|Read-only file system|Input\/output error/i;
 
+/** What QEMU says where the guest has no display. Source: QEMU ui/console.c, qmp_screendump. */
+const NO_CONSOLE = /no console to take a screendump from/i;
+
 /** How long the first picture may take to come, in milliseconds: it is sent as SPICE attaches. */
 const FIRST_PICTURE_MS = 2_000;
 
@@ -42,6 +52,7 @@ const FIRST_PICTURE_MS = 2_000;
  *
  * @throws {UsageError} where there is no such display.
  * @throws {HostFailure} when `path` cannot be written.
+ * @throws {HostError} when the guest has no display.
  * @throws {QmpError} when QEMU cannot save it either; {SpiceError} for a display that only SPICE has.
  * @throws {NotRunningError} when the VM ends first.
  */
@@ -78,7 +89,7 @@ async function save(
     throw new UsageError(message, { hint: "Without SPICE only display 0 can be saved." });
   }
   await screendump(vm, path);
-  const noCursor = cursor ? ", so the pointer is not in it" : "";
+  const noCursor = cursor ? "; the pointer is not in it" : "";
   return { ...report, source: "screendump", why: `${why}${noCursor}` };
 }
 
@@ -113,6 +124,13 @@ async function screendump(vm: PicturedVm, path: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof UtmostError)) throw cannotSave(path, error);
     if (error instanceof QmpClosedError) throw error;
+    if (NO_CONSOLE.test(error.message)) {
+      const name = printable(vm.identity.name);
+      throw new HostError(
+        `Cannot save the screen to ${quoted(path)}: ${name} has no display, expected one`,
+        { cause: error },
+      );
+    }
     if (HOST_FAILURES.test(error.message)) throw cannotSave(path, error);
     throw new QmpError(`Cannot save the screen to ${quoted(path)}: ${printable(error.message)}`, {
       cause: error,

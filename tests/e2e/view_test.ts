@@ -125,7 +125,7 @@ sandboxTest(
     const path = sandbox.path("screen.png");
     const saved = await sandbox.run(["screenshot", id, path, "--cursor"]);
     assertEquals(saved.code, 0, saved.stderr);
-    assertStringIncludes(saved.stderr, "QEMU's own screendump: there is no SPICE, so the pointer");
+    assertStringIncludes(saved.stderr, "QEMU's own screendump: there is no SPICE; the pointer");
     assertGreater(colorsOf(await readPng(path)), 10);
     assertEquals(await sandbox.json(["screenshot", id, path]), {
       ...{ id, done: "screenshot", path, display: 0 },

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import {
+  HostError,
   HostFailure,
   NotRunningError,
   QmpError,
@@ -24,7 +25,7 @@ function vmWith(
   });
 }
 
-const lost = () => Promise.resolve<Captured>([undefined, "SPICE is lost: it closed"]);
+const lost = () => Promise.resolve<Captured>([undefined, "SPICE is lost (it closed)"]);
 const refusal = (desc: string) => () =>
   Promise.reject(new QmpCommandError("screendump", { class: "GenericError", desc }));
 
@@ -83,11 +84,16 @@ Deno.test("saveScreenshot tells QEMU's failures by who has failed", async () => 
     await assertRejects(
       () =>
         saveScreenshot(
-          vmWith(lost, refusal("there is no console to take a screendump from")),
+          vmWith(lost, refusal("There is no console to take a screendump from")),
           path,
         ),
+      HostError,
+      "hello has no display, expected one",
+    );
+    await assertRejects(
+      () => saveScreenshot(vmWith(lost, refusal("Guest has not initialized the display")), path),
       QmpError,
-      "there is no console",
+      "Guest has not initialized the display",
     );
     await assertRejects(
       () => saveScreenshot(vmWith(lost, refusal("failed to write: No space left on device")), path),
