@@ -13,7 +13,7 @@ export type EventBody =
   | { event: "qemu"; pid: number; binary: string; version: string; argv: string[] }
   | { event: "state"; from: string; to: string }
   | { event: "qmp"; name: string; data: unknown }
-  | { event: "spice"; channel: string; id: number; state: string }
+  | { event: "spice"; channel: string; id: number; state: string; reason?: string }
   | { event: "display"; id: number; kind: "surface" | "gl"; width: number; height: number }
   | { event: "expect"; pattern: string; matched: boolean; ms: number }
   | { event: "guard"; rule: string; text: string }

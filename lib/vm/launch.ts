@@ -227,7 +227,7 @@ async function attachSpice(
         const { channels = [] } = await vm.qmp.execute("query-spice");
         return channels.length > 0;
       },
-      onEvent: ({ channel, id, state }) => log.emit({ event: "spice", channel, id, state }),
+      onEvent: (event) => log.emit({ event: "spice", ...event }),
       onNews: ({ kind, why }) => {
         switch (kind) {
           case "lost":

@@ -382,6 +382,9 @@ sandboxTest("e2e: a VM's SPICE is taken up again once another client has left", 
     ...["view", `spice+unix://${spice}`, "--headless", "--duration", "2s"],
   ]);
   await run.until({ event: "spice", channel: "main", state: "closed" });
+  const { events } = await sandbox.json(["log", id]) as { events: Record<string, unknown>[] };
+  const closed = events.find(({ channel, state }) => channel === "main" && state === "closed");
+  assertEquals(closed?.reason, "the server closed the connection");
   assertEquals(await source(), "screendump");
   const { by } = await sandbox.json(["type", id, "x"]) as { by: string };
   assertEquals(by, "qmp");

@@ -52,7 +52,7 @@ Deno.test("SpiceKeeper takes a lost session up again once no other client is the
     },
     onEvent: () => {},
     onNews: ({ kind, why }) => {
-      news.push(why === undefined ? kind : `${kind}: ${why.split(";")[0]}`);
+      news.push(why === undefined ? kind : `${kind}: ${why.split(",")[0]}`);
       if (kind === "back") back.resolve();
     },
   });

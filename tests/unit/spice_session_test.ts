@@ -299,7 +299,7 @@ Deno.test("closed tells a server that goes on without us from one that has gone"
   takeover.resolve();
   const { by, text, isServerAlive } = await session.closed;
   assertEquals([by, isServerAlive], ["server", true]);
-  assertStringIncludes(text, "one may have come in");
+  assertStringIncludes(text, "maybe for another client");
 });
 
 Deno.test("a display that closes leaves the session", async () => {
