@@ -12,6 +12,7 @@ import {
   parseDuration,
   parseForward,
   parsePattern,
+  parsePicturePath,
   parseSendText,
   parseShare,
   parseWords,
@@ -164,6 +165,6 @@ function stepOf({ name, value }: Invocation["steps"][number]): Step {
     case "send":
       return { kind: "send", bytes: parseSendText(value) };
     case "screenshot":
-      return { kind: "screenshot", path: resolve(value) };
+      return { kind: "screenshot", path: resolve(parsePicturePath("--screenshot", value)) };
   }
 }

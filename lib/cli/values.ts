@@ -60,6 +60,17 @@ export function parseTypedText(text: string): string {
   }
 }
 
+/** Where a picture is saved: never on stdout. @throws {UsageError} */
+export function parsePicturePath(option: string, text: string): string {
+  if (text === "") {
+    throw new UsageError(`Cannot use ${option} "": there is no name, expected a file`);
+  }
+  if (text !== "-") return text;
+  throw new UsageError(`Cannot use ${option} "-": no picture goes to stdout, expected a file`, {
+    hint: "A file of that name is ./-",
+  });
+}
+
 /** The pattern of `--expect`; `^` and `$` match at line ends. @throws {UsageError} */
 export function parsePattern(text: string): RegExp {
   try {

@@ -3,9 +3,9 @@
  *
  * `fast-png` takes 25 ms to import, so it is loaded with the first picture that is saved.
  */
-import { HostFailure } from "../base/errors.ts";
+import type { HostFailure } from "../base/errors.ts";
 import { replaceFile } from "../base/replace_file.ts";
-import { printable, quoted } from "../base/text.ts";
+import { cannotWrite } from "../base/write_failure.ts";
 import type { Picture } from "./picture.ts";
 
 /**
@@ -42,9 +42,5 @@ export async function savePng(path: string, picture: Omit<Picture, "hasAlpha">):
 
 /** The error for a file that cannot be written. */
 export function cannotSave(path: string, error: unknown): HostFailure {
-  const reason = error instanceof Error ? printable(error.message) : String(error);
-  return new HostFailure(`Cannot save the screen to ${quoted(path)}: ${reason}`, {
-    cause: error,
-    hint: "Give a file in a folder that can be written.",
-  });
+  return cannotWrite("save the screen to", path, error);
 }

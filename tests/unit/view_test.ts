@@ -32,6 +32,13 @@ Deno.test("viewSettingsOf checks every option before anything is done", () => {
     assertThrows(() => settings("vm", "--headless", ...args), UsageError, message);
   }
   assertThrows(() => settings("vm", "--headless", "--duration", "5"), UsageError, "--duration");
+  const dash = assertThrows(
+    () => settings("vm", "--headless", "--screenshot", "-"),
+    UsageError,
+    'Cannot use --screenshot "-"',
+  );
+  assertEquals(dash.hint, "A file of that name is ./-");
+  assertThrows(() => settings("vm", "--headless", "--screenshot", ""), UsageError, "no name");
   assertThrows(() => settings("spice://h", "--headless"), UsageError, "no host and port");
 });
 

@@ -5,7 +5,7 @@ import type { ScreenshotReport } from "../../vm/screenshot.ts";
 import { type Invocation, lastValue } from "../args.ts";
 import { callLast, callVm } from "../call_vm.ts";
 import type { Progress } from "../progress.ts";
-import { parseCount, parseSendText } from "../values.ts";
+import { parseCount, parsePicturePath, parseSendText } from "../values.ts";
 
 /** Room for the whole way down: powering down, quitting, killing. */
 const STOP_MS = 60_000;
@@ -36,7 +36,7 @@ export async function send(
 /** `screenshot VM FILE`. */
 export async function screenshot(invocation: Invocation, progress: Progress): Promise<number> {
   const { words: [target = "", file = ""], flags } = invocation;
-  const path = resolve(file);
+  const path = resolve(parsePicturePath("FILE", file));
   const number = lastValue(invocation, "display");
   const display = number === undefined ? 0 : parseCount("--display", number, 0, 255);
   const params = { path, display, cursor: flags.has("cursor") };

@@ -2,12 +2,14 @@
 import { resolve } from "@std/path";
 import { pause, withDeadline } from "../../base/deadline.ts";
 import { HostFailure, UsageError, type UtmostError } from "../../base/errors.ts";
+import { expectWritable } from "../../base/replace_file.ts";
 import { quoted } from "../../base/text.ts";
+import { cannotWrite } from "../../base/write_failure.ts";
 import { type Invocation, lastValue } from "../args.ts";
 import { ENDING_SIGNALS, InterruptedError, reasonOf } from "../exit.ts";
 import type { Progress } from "../progress.ts";
 import type { ScreenshotReport } from "../../vm/screenshot.ts";
-import { parseCount, parseDuration } from "../values.ts";
+import { parseCount, parseDuration, parsePicturePath } from "../values.ts";
 import { SpiceSource, type ViewSource, type ViewStats, VmSource } from "../view_source.ts";
 import { parseViewTarget, type ViewTarget } from "../view_target.ts";
 
@@ -56,7 +58,9 @@ export function viewSettingsOf(invocation: Invocation): ViewSettings {
     target,
     json: flags.has("json"),
     ...(duration === undefined ? {} : { durationMs: parseDuration("--duration", duration) }),
-    ...(screenshot === undefined ? {} : { screenshot: resolve(screenshot) }),
+    ...(screenshot === undefined
+      ? {}
+      : { screenshot: resolve(parsePicturePath("--screenshot", screenshot)) }),
     ...(flags.has("cursor") ? { cursor: true } : {}),
     ...(display === undefined ? {} : { display: parseCount("--display", display, 0, 255) }),
     ...(stats === undefined ? {} : { stats }),
@@ -78,6 +82,7 @@ export function viewSettingsOf(invocation: Invocation): ViewSettings {
  */
 export async function view(invocation: Invocation, progress: Progress): Promise<number> {
   const settings = viewSettingsOf(invocation);
+  await expectFiles(settings);
   using signals = new Signals();
   await using source = await openSource(settings, progress, signals.signal);
   progress.info(`looking at ${source.name}`);
@@ -88,6 +93,20 @@ export async function view(invocation: Invocation, progress: Progress): Promise<
   await writeStats(await source.stats(signals.second), settings, failure !== undefined);
   if (failure !== undefined) throw failure;
   return 0;
+}
+
+/** Looks before the look-out whether its end can be written. @throws {HostFailure} */
+async function expectFiles({ screenshot, stats }: ViewSettings): Promise<void> {
+  if (screenshot !== undefined) {
+    await expectWritable(screenshot).catch((cause) => {
+      throw cannotWrite("save the screen to", screenshot, cause);
+    });
+  }
+  if (stats !== undefined && stats !== "-") {
+    await expectWritable(stats).catch((cause) => {
+      throw cannotWrite("write", stats, cause);
+    });
+  }
 }
 
 async function openSource(
@@ -198,7 +217,7 @@ async function writeStats(
   try {
     await Deno.writeTextFile(file, `${text}\n`);
   } catch (cause) {
-    throw new HostFailure(`Cannot write ${quoted(file)}: ${reasonOf(cause)}`, { cause });
+    throw cannotWrite("write", file, cause);
   }
 }
 
