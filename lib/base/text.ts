@@ -18,7 +18,9 @@ export function quoted(text: string, maxLength = 200): string {
 /** Returns the entry of `known` nearest to `word`, if it is near enough to be a slip of the keyboard. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  // Two slips in "foo" would make it anything: a short word has fewer.
+  const slips = Math.max(Math.min(2, word.length >> 1), Math.floor(word.length / 3));
+  let bestDistance = slips + 1;
   for (const candidate of known) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
@@ -26,19 +28,22 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best;
 }
 
-/** The Levenshtein distance of two short texts. */
+/** The Levenshtein distance of two short texts; two neighbours that change places count as one. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
       next.push(Math.min(
+        isSwap ? (before[j - 2] ?? 0) + 1 : Infinity,
         (row[j] ?? 0) + 1,
         (next[j - 1] ?? 0) + 1,
         (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1),
       ));
     }
-    row = next;
+    [before, row] = [row, next];
   }
   return row[b.length] ?? 0;
 }

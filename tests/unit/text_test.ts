@@ -13,4 +13,8 @@ Deno.test("quoted puts text in quotes", () => {
 Deno.test("nearest finds a slip of the keyboard and nothing far away", () => {
   assertEquals(nearest("hedless", ["headless", "help"]), "headless");
   assertEquals(nearest("xyzzy", ["headless", "help"]), undefined);
+  assertEquals(nearest("foo", ["o", "f1"]), undefined);
+  assertEquals(nearest("ö", ["1", "o"]), undefined);
+  assertEquals(nearest("rnu", ["help", "run"]), "run");
+  assertEquals(nearest("rat", ["ret", "alt"]), "ret");
 });
