@@ -52,6 +52,7 @@ export function parseSendText(text: string, verb = "send"): Uint8Array {
 
 /** What `type` types: the text of `send`, which has to be one here. @throws {UsageError} */
 export function parseTypedText(text: string): string {
+  if (text === "") throw new UsageError("Cannot type nothing, expected a text");
   const bytes = parseSendText(text, "type");
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -48,6 +48,7 @@ Deno.test("parseTypedText has the escapes of send, and is a text", () => {
   assertEquals(parseTypedText("ü\\xc3\\xbc"), "üü");
   assertThrows(() => parseTypedText("\\q"), UsageError, 'Cannot type "\\q": "\\q" is no escape');
   assertThrows(() => parseTypedText("\\xff"), UsageError, "its bytes are no text");
+  assertThrows(() => parseTypedText(""), UsageError, "Cannot type nothing, expected a text");
 });
 
 Deno.test("parsePattern lets ^ and $ match at lines, and says what is wrong with a pattern", () => {

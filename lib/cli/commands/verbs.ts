@@ -27,6 +27,7 @@ export async function act(
 export async function send(
   { words: [target = "", text = ""], flags }: Invocation,
 ): Promise<number> {
+  if (text === "") throw new UsageError("Cannot send nothing, expected a text");
   const data = parseSendText(text).toBase64();
   const { id } = await callVm(target, "send", { data });
   if (flags.has("json")) console.log(JSON.stringify({ id, done: "send" }));
