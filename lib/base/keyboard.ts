@@ -43,6 +43,8 @@ export interface TypingOptions {
   holdMs?: number;
   /** Ends the typing; what is held then is released. */
   signal?: AbortSignal;
+  /** Called with how many characters, or chords, have gone in, after each. */
+  onProgress?: (done: number) => void;
 }
 
 /** The usual time from one key event to the next: one that is asked for every 10 ms is not late. */
@@ -66,11 +68,12 @@ export async function typeText(
 ): Promise<void> {
   const strokes = strokesOf(text);
   await withHands(keyboard, options, async (hands) => {
-    for (const { key, shift, isLetter } of strokes) {
+    for (const [i, { key, shift, isLetter }] of strokes.entries()) {
       await hands.releaseAllBut(SHIFT);
       const wantsShift = shift !== (isLetter && keyboard.capsLock === true);
       if (wantsShift !== hands.holds(SHIFT)) await hands.move(SHIFT, wantsShift);
       await hands.move(key, true);
+      options.onProgress?.(i + 1);
     }
   });
 }
@@ -87,9 +90,10 @@ export async function pressChords(
   options: TypingOptions = {},
 ): Promise<void> {
   await withHands(keyboard, options, async (hands) => {
-    for (const chord of chords) {
+    for (const [i, chord] of chords.entries()) {
       await hands.releaseAllBut();
       for (const key of chord) await hands.move(key, true);
+      options.onProgress?.(i + 1);
       hands.rest(options.holdMs ?? HOLD_MS);
     }
   });

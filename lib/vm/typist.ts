@@ -4,6 +4,7 @@
  */
 import { type Keyboard, pressChords, typeText, type TypingOptions } from "../base/keyboard.ts";
 import { type Key, parseChord } from "../base/keys.ts";
+import { strokesOf } from "../base/us_layout.ts";
 import { QmpKeyboard } from "../qmp/input.ts";
 import { expectAwake, failureOf, type GuestOf } from "./guest_access.ts";
 import { expectKeyboard } from "./guest_keyboard.ts";
@@ -32,8 +33,13 @@ export class Typist {
    * @throws {NotRunningError} while the guest is paused, and when it is paused or the VM ends before
    * all is typed.
    */
-  type(text: string, options: TypingOptions = {}): Promise<InputPath> {
-    return this.#inTurn("type", options, (keyboard) => typeText(keyboard, text, options));
+  async type(text: string, options: TypingOptions = {}): Promise<InputPath> {
+    const whole = { verb: "type", count: strokesOf(text).length, unit: "characters" };
+    return await this.#inTurn(
+      whole,
+      options,
+      (keyboard, counted) => typeText(keyboard, text, counted),
+    );
   }
 
   /**
@@ -43,40 +49,49 @@ export class Typist {
    */
   async press(chords: readonly string[], options: TypingOptions = {}): Promise<InputPath> {
     const keys: Key[][] = chords.map(parseChord);
-    return await this.#inTurn("press keys", options, (keyboard) => {
-      return pressChords(keyboard, keys, options);
+    const whole = { verb: "press", count: keys.length, unit: "keys" };
+    return await this.#inTurn(whole, options, (keyboard, counted) => {
+      return pressChords(keyboard, keys, counted);
     });
   }
 
-  /** Waits for its turn, and lets `work` have the keyboard. */
+  /** Waits for its turn, and lets `work` have the keyboard. What fails tells how far it came. */
   #inTurn(
-    what: string,
-    { signal }: TypingOptions,
-    work: (keyboard: Keyboard) => Promise<void>,
+    { verb, count, unit }: { verb: string; count: number; unit: string },
+    options: TypingOptions,
+    work: (keyboard: Keyboard, options: TypingOptions) => Promise<void>,
   ): Promise<InputPath> {
     const vm = this.#vm;
+    let what = verb === "type" ? verb : `${verb} ${unit}`;
+    const counted: TypingOptions = {
+      ...options,
+      onProgress(done) {
+        what = `${verb} more than ${done} of ${count} ${unit}`;
+        options.onProgress?.(done);
+      },
+    };
     return this.#turns.take(async (): Promise<InputPath> => {
       try {
         if (!this.#hasKeyboard) await expectKeyboard(vm, what);
         this.#hasKeyboard = true;
         const spice = await vm.screens?.inputs();
-        await work(awake(vm, what, spice ?? new QmpKeyboard(vm.qmp)));
+        await work(awake(vm, () => what, spice ?? new QmpKeyboard(vm.qmp)), counted);
         return spice === undefined ? "qmp" : "spice";
       } catch (error) {
         throw await failureOf(vm, what, error);
       }
-    }, signal);
+    }, options.signal);
   }
 }
 
 /** A keyboard that presses no key while the guest is paused. */
-function awake(vm: GuestOf, what: string, keyboard: Keyboard): Keyboard {
+function awake(vm: GuestOf, what: () => string, keyboard: Keyboard): Keyboard {
   return {
     get capsLock() {
       return keyboard.capsLock ?? false;
     },
     async sendKeys(events, signal) {
-      if (events.some(({ down }) => down)) expectAwake(vm, what);
+      if (events.some(({ down }) => down)) expectAwake(vm, what());
       await keyboard.sendKeys(events, signal);
     },
   };

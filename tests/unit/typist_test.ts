@@ -78,7 +78,11 @@ for (const path of ["spice", "qmp"] as const) {
     const { log, typist } = typewriter(path, (vm) => {
       if (log.length === 4) vm.state = "paused";
     });
-    await assertRejects(() => typist.type("abcd", FAST), NotRunningError, "paused");
+    await assertRejects(
+      () => typist.type("abcd", FAST),
+      NotRunningError,
+      "Cannot type more than 2 of 4 characters: a1b2c3d4 is paused, expected running",
+    );
     assertEquals(pressed(log), ["+a", "+b"]);
   });
 }
