@@ -119,7 +119,11 @@ export class RemoteScreens implements AsyncDisposable {
       timeoutMs: this.#pictureTimeoutMs,
       ...(signal === undefined ? {} : { signal }),
     });
-    if (picture === undefined) throw new SpiceError(`Cannot save the screen: ${why}`);
+    if (picture === undefined) {
+      throw new SpiceError(`Cannot save the screen: ${why}`, {
+        hint: "A guest may draw on a display late, or never: look longer with --duration.",
+      });
+    }
     await savePng(path, picture);
     return { path, display, source: "spice" };
   }

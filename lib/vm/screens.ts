@@ -246,10 +246,13 @@ export class Screens implements Disposable {
     if (this.#screens.size === 0) return [undefined, "the server has no display"];
     const screen = this.#screens.get(id);
     if (screen === undefined) {
-      const ids = [...this.#screens.keys()].sort((a, b) => a - b).join(", ");
-      throw new UsageError(`Cannot find display ${id}: there is none, expected one of ${ids}`, {
-        hint: "Name one of them with --display.",
-      });
+      const ids = [...this.#screens.keys()].sort((a, b) => a - b);
+      const isOnly = ids.length === 1;
+      const there = isOnly ? "is only display" : "are only displays";
+      throw new UsageError(
+        `Cannot find display ${id}: there ${there} ${ids.join(", ")}`,
+        isOnly ? {} : { hint: "Name one of them with --display." },
+      );
     }
     if (screen.ended !== undefined) return [undefined, `display ${id} is lost (${screen.ended})`];
     try {

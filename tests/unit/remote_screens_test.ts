@@ -87,7 +87,7 @@ Deno.test("RemoteScreens saves the first display that there is, or the one named
     const error = await assertRejects(
       () => screens.screenshot(path, { display: 0 }),
       UsageError,
-      "Cannot find display 0: there is none, expected one of 1, 3",
+      "Cannot find display 0: there are only displays 1, 3",
     );
     assertStringIncludes(error.hint!, "--display");
   });

@@ -104,7 +104,7 @@ Deno.test("Screens says why there is no picture", async () => {
   await assertRejects(
     () => screens.capture(3, { timeoutMs: 10 }),
     UsageError,
-    "Cannot find display 3: there is none, expected one of 0",
+    "Cannot find display 3: there is only display 0",
   );
   ended.resolve({ by: "error", text: "a message was too large" });
   await ended.promise;
