@@ -21,6 +21,8 @@ export interface CommandSpec {
   /** The fewest and the most words. */
   readonly count: readonly [number, number];
   readonly help: string;
+  /** More for the command's own help, a line each: examples, exit codes. */
+  readonly more?: readonly string[];
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** What follows `--` is taken as it is. */
   readonly passthrough?: true;
@@ -184,6 +186,14 @@ export const COMMANDS = {
     count: [2, 2],
     help:
       "type text on the keyboard, as a US one has it (\\n is Return, \\t Tab, \\\\ a backslash)",
+    more: [
+      "  utmost type hello 'help\\n'",
+      "  utmost type hello -- '-v\\n'     a text that begins with a dash",
+      "",
+      "\\xHH is a byte of the text in UTF-8; what is on no key of a US keyboard is refused.",
+      "Exit codes: 0 typed; 2 no such key; 5 the guest has no keyboard; 13 no such VM is running, or",
+      "it is paused: the message tells how many characters have gone in.",
+    ],
     options: {},
     dashedWords: true,
   },
@@ -191,6 +201,20 @@ export const COMMANDS = {
     words: "VM KEY…",
     count: [2, Infinity],
     help: "press keys one after another, by QEMU's names: ret, f2, ctrl-alt-delete",
+    more: [
+      "  utmost keys hello ctrl-alt-f2 esc",
+      "  utmost keys hello ctrl+c enter",
+      "",
+      "Names: a to z, 0 to 9, f1 to f24, ret (enter, return), esc, tab, spc (space), backspace,",
+      "delete (del), insert (ins), home, end, pgup (page_up), pgdn (page_down), up, down, left, right,",
+      "shift, ctrl, alt, meta_l (win, cmd, super), menu, compose, caps_lock, num_lock, scroll_lock,",
+      "print, pause, minus, equal, comma, dot, slash, backslash, semicolon, apostrophe, grave_accent,",
+      "bracket_left, bracket_right, kp_0 to kp_9, kp_enter, kp_add, and the rest of QEMU's QKeyCode.",
+      "shift, ctrl and alt with _r, and meta_r, are those on the right. Upper and lower case are the",
+      "same; underscores may be left out; - or + is between the keys of a chord.",
+      "Exit codes: 0 pressed; 2 no such key; 5 the guest has no keyboard; 13 no such VM is running, or",
+      "it is paused.",
+    ],
     options: {},
     dashedWords: true,
   },
@@ -207,6 +231,14 @@ export const COMMANDS = {
     words: "TARGET",
     count: [1, 1],
     help: "look at a running VM, at spice+unix:///PATH or spice://HOST:PORT",
+    more: [
+      "  utmost view hello --headless --screenshot now.png --cursor",
+      "  utmost view 'spice://[::1]:5900' --headless --duration 10s --stats -",
+      "",
+      "Exit codes: 0 looked for --duration, or until the VM ended; 2 usage; 8 the SPICE server does not",
+      "answer or was lost, or no picture has come; 13 no such VM is running; 14 a file cannot be",
+      "written; 128+n ended by signal n.",
+    ],
     options: {
       headless: { kind: "flag", help: "no window" },
       screenshot: {

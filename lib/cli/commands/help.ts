@@ -62,6 +62,7 @@ function commandHelp(name: string): string {
     "",
     `${spec.help[0]?.toUpperCase()}${spec.help.slice(1)}.`,
     "",
+    ...(spec.more === undefined ? [] : [...spec.more, ""]),
     formatTable(rows),
   ].join("\n");
 }
