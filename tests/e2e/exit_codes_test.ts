@@ -115,6 +115,18 @@ sandboxTest("e2e: exit 5: what this host lacks", async (sandbox) => {
   assertOutcome(await sandbox.run([gl, "--strict"]), 5, "Cannot run strictly");
 });
 
+sandboxTest("e2e: exit 5: a guest has no keyboard, or no display", async (sandbox) => {
+  const detached = await sandbox.run([HELLO_ARM64, "--disposable", "--detach"]);
+  assertOutcome(detached, 0);
+  const id = detached.stdout.trim();
+  for (const args of [["type", id, "help\\n"], ["keys", id, "ret"]]) {
+    assertOutcome(await sandbox.run(args), 5, "hello-arm64 has no keyboard", "hint:");
+  }
+  const picture = await sandbox.run(["screenshot", id, sandbox.path("screen.png")]);
+  assertOutcome(picture, 5, "hello-arm64 has no display");
+  assertOutcome(await sandbox.run(["stop", "--kill", id]), 0);
+});
+
 sandboxTest(
   "e2e: exit 6: QEMU that dies at start is told with its words, within 100 ms",
   async (sandbox) => {
