@@ -6,7 +6,7 @@
  * with QEMU's own words, at once.
  */
 import { basename } from "@std/path";
-import { retry, withDeadline } from "../base/deadline.ts";
+import { pause, retry, withDeadline } from "../base/deadline.ts";
 import { HostError, QemuError } from "../base/errors.ts";
 import { SerialPort } from "../guest/serial.ts";
 import type { ControlSocket, Helper } from "../qemu/launch_options.ts";
@@ -24,6 +24,8 @@ import { toldOnce } from "./told_once.ts";
 const GREETING_MS = 30_000;
 const SPICE_MS = 10_000;
 const HELPER_MS = 15_000;
+/** How long the exit of QEMU may lag behind the end of its connections. */
+const EXIT_LAG_MS = 500;
 /** How long the first picture is left unread for the answer to `cont`, in milliseconds. */
 const HOLD_MS = 5;
 
@@ -114,8 +116,10 @@ export async function launch(
     await resume(vm, signal);
     vm.screens?.complete({ signal });
   } catch (error) {
-    if (process.gone.aborted && !options.signal.aborted) throw process.gone.reason;
-    throw error;
+    if (options.signal.aborted) throw error;
+    // A QEMU that dies closes its connections first: its exit says why, in its own words.
+    await pause(EXIT_LAG_MS, process.gone).catch(() => {});
+    throw process.gone.aborted ? process.gone.reason : error;
   }
   const owned = stack.move();
   return {
