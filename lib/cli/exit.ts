@@ -32,6 +32,14 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+/** An error as a document of `--json`. */
+export function errorDocument(
+  error: unknown,
+): { error: { code: number; message: string; hint: string | undefined } } {
+  const { hint } = error as { hint?: string };
+  return { error: { code: exitCodeOf(error), message: reasonOf(error), hint } };
+}
+
 /** Prints an error for people: what is wrong and what to do next, or the stack of a defect of ours. */
 export function printError(error: unknown, progress: Progress): void {
   if (error instanceof InterruptedError) return;

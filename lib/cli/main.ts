@@ -2,7 +2,7 @@
 import { UsageError } from "../base/errors.ts";
 import { type Invocation, parseCommandLine } from "./args.ts";
 import type { CommandName } from "./command_table.ts";
-import { exitCodeOf, printError, reasonOf } from "./exit.ts";
+import { errorDocument, exitCodeOf, printError } from "./exit.ts";
 import { type Progress, progressFor } from "./progress.ts";
 
 /** What a command is made of: the exit code is its result. */
@@ -67,10 +67,7 @@ export async function main(args: readonly string[]): Promise<number> {
 /** Prints an error, with `json` as a document on stdout, too; returns the exit code. */
 function fail(error: unknown, json: boolean, progress: Progress): number {
   const code = exitCodeOf(error);
-  if (json) {
-    const { hint } = error as { hint?: string };
-    console.log(JSON.stringify({ error: { code, message: reasonOf(error), hint } }));
-  }
+  if (json) console.log(JSON.stringify(errorDocument(error)));
   printError(error, progress);
   return code;
 }

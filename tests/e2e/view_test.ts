@@ -137,7 +137,12 @@ sandboxTest(
     await serialSays(sandbox, id, "echo: hello");
     const viewed = sandbox.path("viewed.png");
     const stats = await sandbox.json(["view", id, "--headless", "--screenshot", viewed]);
-    assertEquals(stats, { displays: [] });
+    assertEquals(stats, {
+      displays: [],
+      screenshot: {
+        ...{ path: viewed, display: 0, source: "screendump", why: "there is no SPICE" },
+      },
+    });
     assertEquals(colorsOf(await readPng(viewed)) > 10, true);
     await sandbox.run(["stop", "--kill", id]);
 
@@ -221,8 +226,9 @@ sandboxTest("e2e: view: what a VM draws is counted, for as long as was asked", a
   const { code, stdout, stderr, ms } = await viewing.outcome;
   assertEquals(code, 0, stderr);
   assertGreater(ms, 3_000);
-  const stats = JSON.parse(stdout) as Stats;
+  const { screenshot, ...stats } = JSON.parse(stdout) as Stats & { screenshot: unknown };
   assertEquals(JSON.parse(await Deno.readTextFile(file)), stats);
+  assertEquals(screenshot, { path, display: 0, source: "spice" });
   const [display] = stats.displays;
   assertEquals(Object.keys(stats), ["displays"]);
   const { frames, surface, ...rest } = display!;
@@ -342,14 +348,16 @@ sandboxTest("e2e: view: a SPICE server on a Unix socket, and its loss", async (s
 
   await Deno.remove(path);
   const viewing = sandbox.start([
-    ...["view", target, "--headless", "--stats", "-", "--screenshot", path, "--duration", "1m"],
+    ...["view", target, "--headless", "--json", "--screenshot", path, "--duration", "1m"],
   ]);
   await pause(1_000);
   await guest.qmp.execute("quit").catch(() => {});
   const { code, stdout, stderr } = await viewing.outcome;
   assertEquals(code, 8, stderr);
   assertStringIncludes(stderr, "Cannot look any longer");
-  assertEquals((JSON.parse(stdout) as Stats).displays.length, 1);
+  const lost = JSON.parse(stdout) as Stats & { error: { code: number }; screenshot: unknown };
+  assertEquals([lost.displays.length, lost.error.code], [1, 8]);
+  assertEquals(lost.screenshot, { path, display: 0, source: "spice" });
   assertEquals(
     differenceOf(await readPng(path), parsePpm(await Deno.readFile(dump))),
     undefined,

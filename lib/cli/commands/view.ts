@@ -1,12 +1,20 @@
 /** `utmost view`: looks at a running VM, or at any SPICE server. */
 import { resolve } from "@std/path";
 import { pause, withDeadline } from "../../base/deadline.ts";
+import { ExitCode } from "../../base/exit_code.ts";
 import { HostFailure, UsageError, type UtmostError } from "../../base/errors.ts";
 import { expectWritable } from "../../base/replace_file.ts";
 import { quoted } from "../../base/text.ts";
 import { cannotWrite } from "../../base/write_failure.ts";
 import { type Invocation, lastValue } from "../args.ts";
-import { ENDING_SIGNALS, InterruptedError, reasonOf } from "../exit.ts";
+import {
+  ENDING_SIGNALS,
+  errorDocument,
+  exitCodeOf,
+  InterruptedError,
+  printError,
+  reasonOf,
+} from "../exit.ts";
 import type { Progress } from "../progress.ts";
 import type { ScreenshotReport } from "../../vm/screenshot.ts";
 import { parseCount, parseDuration, parsePicturePath } from "../values.ts";
@@ -90,9 +98,17 @@ export async function view(invocation: Invocation, progress: Progress): Promise<
   if (screenshot?.why !== undefined) {
     progress.info(`the picture is QEMU's own screendump: ${screenshot.why}`);
   }
-  await writeStats(await source.stats(signals.second), settings, failure !== undefined);
-  if (failure !== undefined) throw failure;
-  return 0;
+  const stats = await source.stats(signals.second);
+  await writeStats(stats, settings);
+  if (!settings.json) {
+    if (failure !== undefined) throw failure;
+    return ExitCode.ok;
+  }
+  const error = failure === undefined ? {} : errorDocument(failure);
+  console.log(JSON.stringify({ ...stats, ...(screenshot && { screenshot }), ...error }));
+  if (failure === undefined) return ExitCode.ok;
+  printError(failure, progress);
+  return exitCodeOf(failure);
 }
 
 /** Looks before the look-out whether its end can be written. @throws {HostFailure} */
@@ -201,19 +217,14 @@ async function look(
   }
 }
 
-/**
- * Writes what came, to a file or to stdout; with `--json` a failure has a document of its own there.
- *
- * @throws {HostFailure} when the file cannot be written.
- */
-async function writeStats(
-  stats: ViewStats,
-  { stats: file, json }: ViewSettings,
-  failed: boolean,
-): Promise<void> {
+/** Writes what came, to a file or to stdout. @throws {HostFailure} when it cannot be written. */
+async function writeStats(stats: ViewStats, { stats: file, json }: ViewSettings): Promise<void> {
+  if (file === undefined) return;
   const text = JSON.stringify(stats);
-  if (json ? !failed : file === "-") console.log(text);
-  if (file === undefined || file === "-") return;
+  if (file === "-") {
+    if (!json) console.log(text); // the document of --json has it, too
+    return;
+  }
   try {
     await Deno.writeTextFile(file, `${text}\n`);
   } catch (cause) {
