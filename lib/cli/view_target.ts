@@ -1,10 +1,15 @@
 /** What `utmost view` looks at, from its word. */
+import { resolve } from "@std/path";
 import { UsageError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
+import { targetUri } from "../spice/spice_uri.ts";
 import type { SpiceTarget } from "../spice/transport.ts";
 
 /** A running VM of ours, or any SPICE server. */
 export type ViewTarget = { vm: string } | { spice: SpiceTarget };
+
+/** A name and its password in an address: they are never shown. */
+const USER = /\/\/.*@/s;
 
 const EXPECTED = "expected spice+unix:///PATH or spice://HOST:PORT";
 
@@ -42,12 +47,32 @@ function socketPath(text: string, rest: string): string {
 }
 
 function hostAndPort(text: string, rest: string): SpiceTarget {
-  const match = /^(?:\[([0-9a-f:.]+(?:%[^\]]+)?)\]|([^:[\]/?#@]+)):(\d{1,5})\/?$/i.exec(rest);
+  if (USER.test(text)) {
+    const shown = text.replace(USER, "//…@");
+    throw new UsageError(`Cannot view ${quoted(shown)}: SPICE has no users, ${EXPECTED}`, {
+      hint: "A password is given with --password-file FILE.",
+    });
+  }
+  const match = /^(?:\[([0-9a-f:.]+(?:%[^\]]+)?)\]|([^:[\]/?#@]+)):(\d+)\/?$/i.exec(rest);
   const [, address, name, digits] = match ?? [];
   const [host, port] = [address ?? name, Number(digits)];
   if (host !== undefined && port >= 1 && port <= 65535) return { host, port };
+  if (match !== null) {
+    throw new UsageError(
+      `Cannot view ${quoted(text)}: the port is ${digits}, expected one from 1 to 65535`,
+    );
+  }
   // `spice://host?port=5900` is another program's way to write it.
   throw new UsageError(`Cannot view ${quoted(text)}: it has no host and port, ${EXPECTED}`, {
-    ...(/:.*:/.test(rest) && match === null ? { hint: "An IPv6 address is in brackets." } : {}),
+    ...(/^[0-9a-f.]*:[0-9a-f.]*:[0-9a-f:.%]*$/i.test(rest)
+      ? { hint: "An IPv6 address is in brackets." }
+      : {}),
   });
+}
+
+/** The address of the SPICE server that a word seems to mean which names no VM. */
+export async function likelyAddress(word: string): Promise<string | undefined> {
+  if (/^(?:\[[^\]]+\]|[^:/\s[\]@]+):\d{1,5}$/.test(word)) return `spice://${word}`;
+  const isSocket = await Deno.stat(word).then(({ isSocket }) => isSocket === true, () => false);
+  return isSocket ? targetUri({ path: resolve(word) }) : undefined;
 }

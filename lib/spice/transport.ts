@@ -47,6 +47,12 @@ export async function connectStream(
     }
   } catch (error) {
     signal?.throwIfAborted();
+    if (!("path" in target) && isUnresolved(error)) {
+      throw new SpiceConnectError(
+        `Cannot connect to the SPICE server: the host ${quoted(target.host)} is not known`,
+        { cause: error, hint: "Check the name, or give an address" },
+      );
+    }
     throw new SpiceConnectError(
       `Cannot connect to the SPICE server: ${targetText(target)} does not answer`,
       { cause: error, hint: connectHint(target, error) },
@@ -83,6 +89,11 @@ async function connectTcp(
     }
     throw error;
   }
+}
+
+/** Whether a name could not be resolved: Deno has no class for it. Source: Rust, std::net. */
+function isUnresolved(error: unknown): boolean {
+  return error instanceof Error && /failed to lookup address/i.test(error.message);
 }
 
 /** Returns all addresses of a host; none where its name cannot be resolved. */

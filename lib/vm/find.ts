@@ -45,6 +45,12 @@ async function askStatus(path: string, signal?: AbortSignal): Promise<VmStatus |
  * @throws the signal's reason when it is aborted.
  */
 export async function findVm(target: string, signal?: AbortSignal): Promise<VmStatus> {
+  if (/^spice(\+unix)?:\/\//i.test(target)) {
+    const shown = quoted(target.replace(/\/\/.*@/s, "//…@"));
+    throw new UsageError(`Cannot use ${shown} here: it is a SPICE server, expected a running VM`, {
+      hint: "Only view takes SPICE servers yet. For VMs give an id, a name, a UUID or a bundle.",
+    });
+  }
   const running = await listVms(signal);
   const path = await Deno.realPath(target).catch(() => undefined);
   const matches = running.filter((vm) =>

@@ -2,7 +2,9 @@
 import { SpiceError, type UtmostError } from "../base/errors.ts";
 import { loadDecoders } from "../display/load_decoders.ts";
 import { savePng } from "../display/png.ts";
+import { printable } from "../base/text.ts";
 import { SpiceSession } from "../spice/session.ts";
+import { targetUri } from "../spice/spice_uri.ts";
 import { type SpiceTarget, targetText } from "../spice/transport.ts";
 import type { DisplayReport } from "./screen.ts";
 import { Screens } from "./screens.ts";
@@ -56,7 +58,8 @@ export class RemoteScreens implements AsyncDisposable {
     this.#screens = screens;
     this.#pictureTimeoutMs = pictureTimeoutMs;
     const name = session.serverName;
-    this.serverName = name === "" ? targetText(target) : `${targetText(target)} (${name})`;
+    const uri = printable(targetUri(target));
+    this.serverName = name === "" ? uri : `${uri} (${name})`;
     this.channels = session.channels;
     this.ended = session.closed.then(({ by, text, error }) => {
       if (by === "client") return undefined;

@@ -1,7 +1,9 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { targetUri } from "../../lib/spice/spice_uri.ts";
+import { findVm } from "../../lib/vm/find.ts";
 import * as fc from "fast-check";
 import { UsageError } from "../../lib/base/errors.ts";
-import { parseViewTarget } from "../../lib/cli/view_target.ts";
+import { likelyAddress, parseViewTarget } from "../../lib/cli/view_target.ts";
 
 function refusal(text: string): string {
   return assertThrows(() => parseViewTarget(text), UsageError).message;
@@ -36,10 +38,7 @@ Deno.test("parseViewTarget refuses what is not complete, and says what is expect
     const text of [
       "spice://",
       "spice://host",
-      "spice://host:0",
-      "spice://host:65536",
       "spice://host:5900/x",
-      "spice://user@host:5900",
       "spice://host?port=5900",
       "spice://:5900",
       "spice://[::1]",
@@ -51,6 +50,13 @@ Deno.test("parseViewTarget refuses what is not complete, and says what is expect
     refusal("vnc://host:5900"),
     `Cannot view "vnc://host:5900": there is no vnc://, ${usage}`,
   );
+  assertEquals(
+    refusal("spice://host:65536"),
+    'Cannot view "spice://host:65536": the port is 65536, expected one from 1 to 65535',
+  );
+  const user = assertThrows(() => parseViewTarget("spice://me:secret@host:5900"), UsageError);
+  assertEquals(user.message, `Cannot view "spice://…@host:5900": SPICE has no users, ${usage}`);
+  assertEquals(user.hint, "A password is given with --password-file FILE.");
   const { hint } = assertThrows(() => parseViewTarget("spice://::1:5900"), UsageError);
   assertEquals(hint, "An IPv6 address is in brackets.");
 });
@@ -69,5 +75,36 @@ Deno.test("parseViewTarget either parses or refuses, whatever it is given", () =
       }
     }),
     { numRuns: 500 },
+  );
+});
+
+Deno.test("targetUri is what parseViewTarget takes", () => {
+  for (
+    const spice of [
+      { path: "/run/my vm/100%/ü#?" },
+      { host: "example.org", port: 5900 },
+      { host: "fe80::1%eth0", port: 1 },
+    ]
+  ) assertEquals<unknown>(parseViewTarget(targetUri(spice)), { spice });
+});
+
+Deno.test("likelyAddress knows hosts with ports, and sockets", async () => {
+  assertEquals(await likelyAddress("127.0.0.1:5999"), "spice://127.0.0.1:5999");
+  assertEquals(await likelyAddress("[::1]:5999"), "spice://[::1]:5999");
+  for (const word of ["hello", "/none", "/"]) assertEquals(await likelyAddress(word), undefined);
+  const folder = await Deno.makeTempDir();
+  try {
+    using _listener = Deno.listen({ transport: "unix", path: `${folder}/spice` });
+    assertEquals(await likelyAddress(`${folder}/spice`), `spice+unix://${folder}/spice`);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("findVm refuses SPICE servers, and shows no password", async () => {
+  const error = await assertRejects(() => findVm("spice://me:secret@host:1"), UsageError);
+  assertEquals(
+    error.message,
+    'Cannot use "spice://…@host:1" here: it is a SPICE server, expected a running VM',
   );
 });

@@ -2,9 +2,9 @@
 import { resolve } from "@std/path";
 import { pause, withDeadline } from "../../base/deadline.ts";
 import { ExitCode } from "../../base/exit_code.ts";
-import { HostFailure, UsageError, type UtmostError } from "../../base/errors.ts";
+import { HostFailure, NotRunningError, UsageError, type UtmostError } from "../../base/errors.ts";
 import { expectWritable } from "../../base/replace_file.ts";
-import { quoted } from "../../base/text.ts";
+import { printable, quoted } from "../../base/text.ts";
 import { cannotWrite } from "../../base/write_failure.ts";
 import { type Invocation, lastValue } from "../args.ts";
 import {
@@ -19,7 +19,7 @@ import type { Progress } from "../progress.ts";
 import type { ScreenshotReport } from "../../vm/screenshot.ts";
 import { parseCount, parseDuration, parsePicturePath } from "../values.ts";
 import { SpiceSource, type ViewSource, type ViewStats, VmSource } from "../view_source.ts";
-import { parseViewTarget, type ViewTarget } from "../view_target.ts";
+import { likelyAddress, parseViewTarget, type ViewTarget } from "../view_target.ts";
 
 /** How much later than what fails of it the end of what is looked at is known, in milliseconds. */
 const END_LAG_MS = 100;
@@ -134,7 +134,14 @@ async function openSource(
     const picture = screenshot === undefined
       ? undefined
       : { path: screenshot, cursor, ...(display === undefined ? {} : { display }) };
-    return await VmSource.open(target.vm, signal, picture);
+    try {
+      return await VmSource.open(target.vm, signal, picture);
+    } catch (cause) {
+      const address = cause instanceof NotRunningError ? await likelyAddress(target.vm) : undefined;
+      if (address === undefined) throw cause;
+      const message = `Cannot view ${quoted(target.vm)}: no running VM is called that`;
+      throw new UsageError(message, { cause, hint: `Did you mean ${printable(address)}?` });
+    }
   }
   const password = passwordFile === undefined
     ? undefined
