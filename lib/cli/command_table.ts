@@ -241,6 +241,7 @@ export const COMMANDS = {
     ],
     options: {
       headless: { kind: "flag", help: "no window" },
+      window: { kind: "flag", help: "a window; this version has none yet" },
       screenshot: {
         kind: "value",
         value: "FILE",

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/cli/args.ts";
-import { viewSettingsOf } from "../../lib/cli/commands/view.ts";
+import { passwordIn, viewSettingsOf } from "../../lib/cli/commands/view.ts";
 import { since } from "../../lib/cli/view_source.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 
@@ -45,6 +45,7 @@ Deno.test("viewSettingsOf checks every option before anything is done", () => {
 Deno.test("viewSettingsOf refuses a window, and a password for a VM of ours", () => {
   const error = assertThrows(() => settings("hello"), UsageError, "has none yet");
   assertEquals(error.hint?.includes("--headless"), true);
+  assertThrows(() => settings("hello", "--window"), UsageError, "has none yet");
   assertThrows(
     () => settings("hello", "--headless", "--password-file", "secret"),
     UsageError,
@@ -71,4 +72,18 @@ Deno.test("since counts what came in between, and keeps the later size", () => {
   assertEquals(since(report(640, 3), report(800, 10)), {
     ...report(800, 7),
   });
+});
+
+Deno.test("passwordIn takes the first line, and says what is wrong with it", () => {
+  assertEquals(passwordIn("secret\r\nmore", "/p"), "secret");
+  assertEquals(passwordIn("p".repeat(60), "/p").length, 60);
+  const rows = [
+    ["", "the file is empty"],
+    ["\nsecret", "its first line is empty"],
+    ["ü".repeat(31), "it has 62 bytes, expected at most 60"],
+  ] as const;
+  for (const [text, why] of rows) {
+    const { message } = assertThrows(() => passwordIn(text, "/p"), UsageError);
+    assertEquals(message, `Cannot use the password in "/p": ${why}`);
+  }
 });

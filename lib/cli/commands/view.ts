@@ -2,7 +2,13 @@
 import { resolve } from "@std/path";
 import { pause, withDeadline } from "../../base/deadline.ts";
 import { ExitCode } from "../../base/exit_code.ts";
-import { HostFailure, NotRunningError, UsageError, type UtmostError } from "../../base/errors.ts";
+import {
+  HostFailure,
+  NotRunningError,
+  SpiceError,
+  UsageError,
+  type UtmostError,
+} from "../../base/errors.ts";
 import { expectWritable } from "../../base/replace_file.ts";
 import { printable, quoted } from "../../base/text.ts";
 import { cannotWrite } from "../../base/write_failure.ts";
@@ -23,6 +29,9 @@ import { likelyAddress, parseViewTarget, type ViewTarget } from "../view_target.
 
 /** How much later than what fails of it the end of what is looked at is known, in milliseconds. */
 const END_LAG_MS = 100;
+
+/** The most bytes of a password. Source: spice/protocol.h, SPICE_MAX_PASSWORD_LENGTH. */
+const MAX_PASSWORD_BYTES = 60;
 
 /** A checked `view`. */
 export interface ViewSettings {
@@ -74,7 +83,7 @@ export function viewSettingsOf(invocation: Invocation): ViewSettings {
     ...(stats === undefined ? {} : { stats }),
     ...(passwordFile === undefined ? {} : { passwordFile }),
   };
-  if (!flags.has("headless")) {
+  if (!flags.has("headless") || flags.has("window")) {
     throw new UsageError("Cannot show a window: this version has none yet, expected --headless", {
       hint: "Add --headless, with --screenshot FILE or --stats - to see what there is.",
     });
@@ -152,19 +161,44 @@ async function openSource(
     onWarning: (text) => progress.warning(text),
     onDetail: (text) => progress.detail(text),
     ...(password === undefined ? {} : { password }),
+  }).catch((error) => {
+    throw password === undefined ? withPasswordHint(error) : error;
   });
 }
 
-/** The first line of a file. @throws {HostFailure} when it cannot be read. */
+/** The first line of a file. @throws {HostFailure} when it cannot be read. {UsageError} if none is. */
 async function readPassword(path: string, signal: AbortSignal): Promise<string> {
+  let text: string;
   try {
-    return (await Deno.readTextFile(path, { signal })).split(/\r?\n/, 1)[0] ?? "";
+    text = await Deno.readTextFile(path, { signal });
   } catch (cause) {
     signal.throwIfAborted();
     throw new HostFailure(`Cannot read the password from ${quoted(path)}: ${reasonOf(cause)}`, {
       cause,
     });
   }
+  return passwordIn(text, path);
+}
+
+/** The password in the text of a file. @throws {UsageError} when there is none that SPICE takes. */
+export function passwordIn(text: string, path: string): string {
+  const password = text.split(/\r?\n/, 1)[0] ?? "";
+  const { length } = new TextEncoder().encode(password);
+  if (length > 0 && length <= MAX_PASSWORD_BYTES) return password;
+  const what = length > 0
+    ? `it has ${length} bytes, expected at most ${MAX_PASSWORD_BYTES}`
+    : `${text === "" ? "the file" : "its first line"} is empty`;
+  throw new UsageError(`Cannot use the password in ${quoted(path)}: ${what}`);
+}
+
+/** Names the option where a server wants a password and none was given. */
+function withPasswordHint(cause: unknown): unknown {
+  // Source: spice/error_codes.h, SPICE_LINK_ERR_PERMISSION_DENIED.
+  if (!(cause instanceof SpiceError && "code" in cause && cause.code === 7)) return cause;
+  return new SpiceError(cause.message, {
+    cause,
+    hint: "Give the password with --password-file FILE.",
+  });
 }
 
 /** What came of looking. */
