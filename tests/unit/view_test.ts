@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/cli/args.ts";
-import { passwordIn, viewSettingsOf } from "../../lib/cli/commands/view.ts";
+import { passwordIn, unsavedReason, viewSettingsOf } from "../../lib/cli/commands/view.ts";
 import { since } from "../../lib/cli/view_source.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 
@@ -85,5 +85,16 @@ Deno.test("passwordIn takes the first line, and says what is wrong with it", () 
   for (const [text, why] of rows) {
     const { message } = assertThrows(() => passwordIn(text, "/p"), UsageError);
     assertEquals(message, `Cannot use the password in "/p": ${why}`);
+  }
+});
+
+Deno.test("unsavedReason does not say twice that a picture was not saved", () => {
+  const rows = [
+    ["Cannot save the screen: the server has no display", "the server has no display"],
+    ['Cannot save the screen to "/a:b.png": disk full', "disk full"],
+    ["Ended by SIGINT", "Ended by SIGINT"],
+  ] as const;
+  for (const [text, reason] of rows) {
+    assertEquals(unsavedReason(new Error(text), "/a:b.png"), reason);
   }
 });

@@ -252,10 +252,17 @@ async function look(
     return { screenshot, failure };
   } catch (error) {
     if (failure === undefined) return { failure: error };
-    const reason = reasonOf(error).replace(/^Cannot save the screen: /, "");
-    progress.warning(`${quoted(path)} was not saved: ${reason}`);
+    progress.warning(`${quoted(path)} was not saved: ${unsavedReason(error, path)}`);
     return { failure };
   }
+}
+
+/** Why a picture was not saved, where it is said already that it was not. */
+export function unsavedReason(error: unknown, path: string): string {
+  const reason = reasonOf(error);
+  const said = ["Cannot save the screen: ", `Cannot save the screen to ${quoted(path)}: `]
+    .find((text) => reason.startsWith(text)) ?? "";
+  return reason.slice(said.length);
 }
 
 /** Writes what came, to a file or to stdout. @throws {HostFailure} when it cannot be written. */
