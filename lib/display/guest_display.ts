@@ -26,6 +26,7 @@ import {
 } from "./drawing.ts";
 import { ImageError } from "./errors.ts";
 import { copyWithin, fill } from "./fills.ts";
+import type { ImageCache } from "./image_cache.ts";
 import { ImageSource } from "./image_source.ts";
 import { NotDrawnError } from "./not_drawn.ts";
 import { PIXEL_FORMATS, XRGB } from "./pixel_formats.ts";
@@ -85,6 +86,11 @@ export interface GuestDisplayOptions {
   onWarning?: (text: string) => void;
   /** Decoders of compressed images; can also be set later. */
   decoders?: ImageDecoders;
+  /**
+   * Images that the server has told to keep. Displays of one session share it where the session
+   * offers a cache: the server keeps one list for all of them. Its own when left out.
+   */
+  imageCache?: ImageCache;
 }
 
 /** Heads that are looked at; a guest has no more. */
@@ -119,7 +125,11 @@ export class GuestDisplay {
 
   constructor(options: GuestDisplayOptions = {}) {
     this.#options = options;
-    this.#images = new ImageSource(this.#surfaces, (reason) => this.#ignore(reason));
+    this.#images = new ImageSource(
+      this.#surfaces,
+      (reason) => this.#ignore(reason),
+      options.imageCache,
+    );
     this.#images.decoders = options.decoders;
   }
 

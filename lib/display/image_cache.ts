@@ -18,31 +18,47 @@ function bytesOf(image: CachedImage): number {
   return image.kind === "pixels" ? image.pixels.pixels.byteLength : image.rows.data.byteLength;
 }
 
-/** Images by their id. The server says what is kept and for how long; here are only the limits. */
+/**
+ * Images by their id. The server says what is kept and for how long; here are only the limits.
+ *
+ * Displays may share it: the server drops an image by a word on one channel and may bring it anew
+ * on another, whose messages can be here first. So each deletion takes back one put.
+ */
 export class ImageCache {
-  readonly #images = new Map<bigint, CachedImage>();
+  readonly #images = new Map<bigint, { image: CachedImage; times: number }>();
   #bytes = 0;
 
-  /** Keeps an image, in place of one with the same id; returns whether there was room for it. */
-  put(id: bigint, image: CachedImage): boolean {
-    this.delete(id);
+  /**
+   * Keeps an image, in place of one with the same id; returns whether there was room for it.
+   *
+   * @param isReplacement It takes the place of one that the server keeps already.
+   */
+  put(id: bigint, image: CachedImage, isReplacement = false): boolean {
+    const times = this.#images.get(id)?.times ?? 0;
+    this.#remove(id);
     const bytes = bytesOf(image);
     if (this.#bytes + bytes > MAX_CACHE_BYTES || this.#images.size >= MAX_CACHED_IMAGES) {
       return false;
     }
-    this.#images.set(id, image);
+    this.#images.set(id, { image, times: isReplacement ? Math.max(times, 1) : times + 1 });
     this.#bytes += bytes;
     return true;
   }
 
   get(id: bigint): CachedImage | undefined {
-    return this.#images.get(id);
+    return this.#images.get(id)?.image;
   }
 
+  /** Takes one put back. */
   delete(id: bigint): void {
-    const image = this.#images.get(id);
-    if (!image) return;
-    this.#bytes -= bytesOf(image);
+    const kept = this.#images.get(id);
+    if (kept && --kept.times <= 0) this.#remove(id);
+  }
+
+  #remove(id: bigint): void {
+    const kept = this.#images.get(id);
+    if (!kept) return;
+    this.#bytes -= bytesOf(kept.image);
     this.#images.delete(id);
   }
 

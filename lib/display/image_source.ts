@@ -45,7 +45,7 @@ export interface Wanted {
 export class ImageSource {
   /** Decoders of compressed images, once they are loaded. */
   decoders: ImageDecoders | undefined;
-  readonly images = new ImageCache();
+  readonly images: ImageCache;
   readonly palettes = new PaletteCache();
   readonly #surfaces: ReadonlyMap<number, Surface>;
   readonly #onFull: (reason: string) => void;
@@ -55,8 +55,14 @@ export class ImageSource {
   /**
    * @param surfaces Surfaces by their id.
    * @param onFull Is told that something could not be kept.
+   * @param images What the server has told to keep, by this display or others of the session.
    */
-  constructor(surfaces: ReadonlyMap<number, Surface>, onFull: (reason: string) => void) {
+  constructor(
+    surfaces: ReadonlyMap<number, Surface>,
+    onFull: (reason: string) => void,
+    images = new ImageCache(),
+  ) {
+    this.images = images;
     this.#surfaces = surfaces;
     this.#onFull = onFull;
   }
@@ -135,13 +141,16 @@ export class ImageSource {
     }
     if (isKept && isFirst) {
       const isLossy = image.kind === "jpeg" || image.kind === "jpeg_alpha";
-      this.#keep(image.id, { kind: "pixels", pixels: source, isLossy });
+      this.#keep(image, { kind: "pixels", pixels: source, isLossy });
     }
     return source;
   }
 
-  #keep(id: bigint, image: CachedImage): void {
-    if (!this.images.put(id, image)) this.#onFull("an image that there is no room to keep");
+  #keep({ id, flags }: Image, image: CachedImage): void {
+    const isReplacement = (flags & IMAGE.cacheReplaceMe) !== 0;
+    if (!this.images.put(id, image, isReplacement)) {
+      this.#onFull("an image that there is no room to keep");
+    }
   }
 
   #surface(id: number, hasAlpha = false): SourcePixels {
@@ -252,7 +261,7 @@ export class ImageSource {
     const rows = maskRows(image.bitmap);
     if ((image.flags & IMAGE.cacheMe) !== 0 && !this.#read.has(image)) {
       this.#read.add(image);
-      this.#keep(image.id, { kind: "mask", rows: { ...rows, data: rows.data.slice() } });
+      this.#keep(image, { kind: "mask", rows: { ...rows, data: rows.data.slice() } });
     }
     return rows;
   }

@@ -2,6 +2,7 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { GuestDisplay } from "../../lib/display/guest_display.ts";
+import { ImageCache } from "../../lib/display/image_cache.ts";
 import { SpiceSession, type SpiceWarning } from "../../lib/spice/session.ts";
 import { SpicePeer } from "./spice_peer.ts";
 
@@ -12,6 +13,7 @@ const DRAWS = 300;
 Deno.test("e2e: displays that share a small cache wait for one another", async () => {
   await using peer = await SpicePeer.start({ displays: 2 });
   const displays = new Map<number, GuestDisplay>();
+  const imageCache = new ImageCache(); // the server's is one for all displays
   for (const id of [0, 1]) {
     await peer.display(id);
     await peer.primary(100, 80);
@@ -22,7 +24,7 @@ Deno.test("e2e: displays that share a small cache wait for one another", async (
     caches: { pixmapCacheSize: CACHE_PIXELS },
     onWarning: (warning) => warnings.push(warning),
     onDisplay(link) {
-      const display = new GuestDisplay();
+      const display = new GuestDisplay({ imageCache });
       displays.set(link.id, display);
       const handlers = display.handlers(link);
       return {
