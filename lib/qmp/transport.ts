@@ -3,6 +3,7 @@
  *
  * Source: QEMU docs/interop/qmp-spec.rst, "Protocol Specification".
  */
+import { concatBytes } from "../base/bytes.ts";
 import { QmpClosedError, QmpProtocolError } from "./errors.ts";
 
 /** The longest line that is accepted, in bytes; QEMU's own limit for a token. */
@@ -52,7 +53,7 @@ export async function* readLines(
     for (let end; (end = chunk.indexOf(NEWLINE, start)) >= 0; start = end + 1) {
       const tail = chunk.subarray(start, end);
       refuseOverlong(pendingBytes + tail.length, maxLineBytes);
-      const line = decode(pieces.length === 0 ? tail : joined(pieces, tail)).trim();
+      const line = decode(concatBytes([...pieces, tail])).trim();
       [pieces, pendingBytes] = [[], 0];
       if (line !== "") lines.push(line);
     }
@@ -73,17 +74,6 @@ function refuseOverlong(bytes: number, maxLineBytes: number): void {
   throw new QmpProtocolError(
     `Cannot read QMP: a line has more than ${maxLineBytes} bytes, expected a message that fits`,
   );
-}
-
-function joined(pieces: Uint8Array[], tail: Uint8Array): Uint8Array {
-  const all = [...pieces, tail];
-  const whole = new Uint8Array(all.reduce((sum, piece) => sum + piece.length, 0));
-  let offset = 0;
-  for (const piece of all) {
-    whole.set(piece, offset);
-    offset += piece.length;
-  }
-  return whole;
 }
 
 /** Writes messages in the order in which they were given, each as a whole. */

@@ -2,6 +2,7 @@
  * A linked channel: reads messages until the connection ends, acknowledges them, answers what every
  * channel must answer, and passes the rest to handlers.
  */
+import { concatBytes } from "../base/bytes.ts";
 import { printable } from "../base/text.ts";
 import { AckWindow } from "./ack_window.ts";
 import {
@@ -29,13 +30,7 @@ import {
   SpiceLimitError,
   SpiceTimeoutError,
 } from "./errors.ts";
-import {
-  concat,
-  encodeMessage,
-  HEADER_BYTES,
-  type MessageSink,
-  MessageSplitter,
-} from "./framing.ts";
+import { encodeMessage, HEADER_BYTES, type MessageSink, MessageSplitter } from "./framing.ts";
 import type { LinkResult } from "./link.ts";
 import type { MessageMemory } from "./memory.ts";
 import { type Routes, routes } from "./message_routes.ts";
@@ -318,7 +313,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   async #flush(): Promise<void> {
     await undefined; // so that the rest of this turn's messages join the first
     while (this.#outbox.length > 0) {
-      const bytes = concat(this.#outbox);
+      const bytes = concatBytes(this.#outbox);
       this.#outbox = [];
       await this.#stream.write(bytes);
       this.#outboxBytes -= bytes.length;

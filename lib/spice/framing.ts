@@ -4,6 +4,7 @@
  * Every message has a mini header: type (u16) and body size (u32).
  * Source: spice/protocol.h, SpiceMiniDataHeader.
  */
+import { concatBytes } from "../base/bytes.ts";
 import { ByteWriter, type Codec } from "./codec.ts";
 import type { MessageMemory } from "./memory.ts";
 
@@ -210,17 +211,5 @@ export function encodeMessages(
 ): Uint8Array {
   const parts: Uint8Array[] = [];
   write((request, value) => parts.push(encodeMessage(request.id, request.body, value)));
-  return concat(parts);
-}
-
-/** Returns `parts` one after another in one block; the part itself if it is the only one. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return concatBytes(parts);
 }

@@ -1,4 +1,5 @@
 /** A connection that carries one JSON value a line, both ways. */
+import { concatBytes } from "../base/bytes.ts";
 
 /** The longest line that is accepted, in bytes. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
@@ -68,7 +69,7 @@ export class JsonLines implements Disposable {
         if (lineBytes > MAX_LINE_BYTES) throw new RangeError("the line is too long");
         if (end < 0) break;
         start = end + 1;
-        const text = decoder.decode(concat(line, lineBytes));
+        const text = decoder.decode(concatBytes(line));
         [line, lineBytes] = [[], 0];
         if (text.trim() !== "") yield JSON.parse(text);
       }
@@ -82,16 +83,4 @@ export class JsonLines implements Disposable {
     this.#unsent = [];
     this.#conn.close();
   }
-}
-
-function concat(pieces: Uint8Array[], length: number): Uint8Array {
-  const only = pieces[0];
-  if (pieces.length === 1 && only !== undefined) return only;
-  const all = new Uint8Array(length);
-  let offset = 0;
-  for (const piece of pieces) {
-    all.set(piece, offset);
-    offset += piece.length;
-  }
-  return all;
 }
