@@ -1,4 +1,5 @@
 /** Initial RAM disks of Linux: reading those of others, and making small ones. */
+import { concatBytes } from "../../lib/base/bytes.ts";
 
 /** A file of an archive. */
 export interface ArchiveFile {
@@ -80,14 +81,18 @@ function padded(size: number): number {
   return Math.ceil(size / 4) * 4;
 }
 
-/** Makes an archive of programs and files, and of the folders that they lie in. */
-export function makeInitrd(files: readonly ArchiveFile[]): Uint8Array<ArrayBuffer> {
+/**
+ * Makes an archive of programs and files, and of the folders that they lie in as far as those are not
+ * among them already, as links.
+ */
+export function makeInitrd(files: readonly ArchiveFile[]): Uint8Array {
   const folders = new Set<string>();
   for (const { path } of files) {
     for (let end = path.indexOf("/"); end >= 0; end = path.indexOf("/", end + 1)) {
       folders.add(path.slice(0, end));
     }
   }
+  for (const { path } of files) folders.delete(path);
   const entries: ArchiveFile[] = [
     ...[...folders].map((path) => ({ path, mode: FOLDER, data: new Uint8Array() })),
     ...files,
@@ -102,13 +107,7 @@ export function makeInitrd(files: readonly ArchiveFile[]): Uint8Array<ArrayBuffe
     body.set(data);
     return [head, body];
   });
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return concatBytes(parts);
 }
 
 /** Returns a program that an archive starts with. */

@@ -2,17 +2,8 @@
  * A Linux that is up in seconds even without hardware virtualisation: the kernel of Debian's
  * installer, and an initrd with the few of its files that a test wants, and a script.
  */
+import { makeInitrd, program, readInitrd } from "./initrd.ts";
 import { findInstaller } from "./make_guest.ts";
-
-/** One file of an initrd. */
-interface CpioEntry {
-  /** Relative to the root. */
-  name: string;
-  /** Type and permissions, as `st_mode` has them. */
-  mode: number;
-  /** The content, or the target of a symbolic link. */
-  data: Uint8Array;
-}
 
 /** What is taken of the installer: a shell with its tools, their library, drivers of displays. */
 const WANTED = new RegExp(
@@ -93,60 +84,13 @@ export interface SmallLinux {
 export async function makeSmallLinux(folder: string): Promise<SmallLinux | undefined> {
   const installer = await findInstaller("amd64");
   if (installer === undefined) return undefined;
-  const entries: CpioEntry[] = [];
-  for await (const entry of readCpio(installer.initrd)) {
-    if (!WANTED.test(entry.name)) continue;
-    const module = /[^/]+\.ko$/.exec(entry.name);
-    entries.push(module === null ? entry : { ...entry, name: `m/${module[0]}` });
-  }
-  const folders = ["bin", "lib", "lib64", "lib/x86_64-linux-gnu", "m"]
-    .filter((name) => !entries.some((entry) => entry.name === name))
-    .map((name): CpioEntry => ({ name, mode: 0o040755, data: new Uint8Array() }));
-  const init = { name: "init", mode: 0o100755, data: new TextEncoder().encode(INIT) };
+  const files = await readInitrd(installer.initrd, (path) => WANTED.test(path));
+  const flat = files.map((file) => {
+    const module = /[^/]+\.ko$/.exec(file.path);
+    return module === null ? file : { ...file, path: `m/${module[0]}` };
+  });
   const initrd = `${folder}/initrd`;
-  await Deno.writeFile(initrd, writeCpio([...folders, ...entries, init]));
+  const init = program("init", new TextEncoder().encode(INIT));
+  await Deno.writeFile(initrd, makeInitrd([...flat, init]));
   return { kernel: installer.kernel, initrd };
-}
-
-/** Reads a gzipped archive of the kind "newc". Source: Linux, Documentation/driver-api/early-userspace. */
-async function* readCpio(path: string): AsyncGenerator<CpioEntry> {
-  using file = await Deno.open(path);
-  const stream = file.readable.pipeThrough(new DecompressionStream("gzip"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const text = new TextDecoder();
-  const padded = (at: number) => (at + 3) & ~3;
-  for (let at = 0;;) {
-    const field = (index: number) => {
-      const start = at + 6 + 8 * index;
-      return parseInt(text.decode(bytes.subarray(start, start + 8)), 16);
-    };
-    const [mode, size, nameSize] = [field(1), field(6), field(11)];
-    const name = text.decode(bytes.subarray(at + 110, at + 110 + nameSize - 1));
-    if (name === "TRAILER!!!") return;
-    const start = padded(at + 110 + nameSize);
-    yield { name, mode, data: bytes.subarray(start, start + size) };
-    at = padded(start + size);
-  }
-}
-
-function writeCpio(entries: readonly CpioEntry[]): Uint8Array<ArrayBuffer> {
-  const encoder = new TextEncoder();
-  const parts: Uint8Array[] = [];
-  const trailer = { name: "TRAILER!!!", mode: 0, data: new Uint8Array() };
-  for (const [index, { name, mode, data }] of [...entries, trailer].entries()) {
-    const fields = [index, mode, 0, 0, 1, 0, data.length, 0, 0, 0, 0, name.length + 1, 0];
-    const head = encoder.encode(
-      `070701${fields.map((field) => field.toString(16).padStart(8, "0")).join("")}${name}\0`,
-    );
-    for (const part of [head, data]) {
-      parts.push(part, new Uint8Array(-part.length & 3));
-    }
-  }
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
