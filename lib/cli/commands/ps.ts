@@ -1,5 +1,6 @@
 /** `utmost ps` and `utmost status`: what runs. */
 import { printable } from "../../base/text.ts";
+import { targetUri } from "../../spice/spice_uri.ts";
 import { findVm, listVms } from "../../vm/find.ts";
 import type { VmStatus } from "../../vm/control_methods.ts";
 import type { Invocation } from "../args.ts";
@@ -46,7 +47,7 @@ function describe(vm: VmStatus): string[][] {
     ["accelerator", vm.accelerator ?? "-"],
     ["disposable", vm.disposable ? "yes" : "no"],
     ["terminals", String(vm.terminals)],
-    ["spice", vm.spice === null ? "none" : `spice+unix://${vm.spice}`],
+    ["spice", vm.spice === null ? "none" : targetUri({ path: vm.spice })],
     ...forwards,
   ];
 }
