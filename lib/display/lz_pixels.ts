@@ -4,6 +4,7 @@
  *
  * Source: spice-common lz_decompress_tmpl.c; spice-gtk decode-glz-tmpl.c.
  */
+import { expand555 } from "./pixel_formats.ts";
 
 /** Receives the pixels of a stream in the order in which they are coded. */
 export interface LzPixels {
@@ -71,10 +72,9 @@ export class Rgb16Pixels extends RgbPixels {
   }
 }
 
-/** Widens a colour x1r5g5b5 to 0x00RRGGBB: the upper bits of a component fill up its lower ones. */
+/** Widens a colour x1r5g5b5 to 0x00RRGGBB; its unused bit is dropped. */
 export function widen(color: number): number {
-  const r = color >> 10 & 31, g = color >> 5 & 31, b = color & 31;
-  return (r << 3 | r >> 2) << 16 | (g << 3 | g >> 2) << 8 | (b << 3 | b >> 2);
+  return expand555(color & 0x7fff);
 }
 
 /** The A bytes of pixels whose colours are there already. */

@@ -1,5 +1,7 @@
 /** What every image decoder yields. */
+import { MAX_SURFACE_PIXELS, MAX_SURFACE_SIDE } from "../base/surface_limits.ts";
 import { ImageError } from "./errors.ts";
+import { isAllowedSize } from "./surface.ts";
 
 /** Width and height in pixels. */
 export interface PictureSize {
@@ -21,11 +23,6 @@ export interface Picture extends PictureSize {
   hasAlpha: boolean;
 }
 
-/** The longest side of a picture, in pixels; surfaces have the same limit. */
-const MAX_PICTURE_SIDE = 16384;
-/** The most pixels of a picture: 256 MiB. */
-const MAX_PICTURE_PIXELS = 64 * 1024 * 1024;
-
 /**
  * Returns how many pixels a picture has, before anything is allocated for it.
  *
@@ -33,14 +30,10 @@ const MAX_PICTURE_PIXELS = 64 * 1024 * 1024;
  * @throws {ImageError} if it has none, or more than a picture may have.
  */
 export function countPixels({ width, height }: PictureSize, kind: string): number {
-  const pixels = width * height;
-  if (
-    width >= 1 && width <= MAX_PICTURE_SIDE && height >= 1 && height <= MAX_PICTURE_SIDE &&
-    pixels <= MAX_PICTURE_PIXELS
-  ) return pixels;
+  if (isAllowedSize(width, height)) return width * height;
   throw new ImageError(
     `Cannot decode ${kind}: its size is ${width} x ${height} pixels, expected 1 to ` +
-      `${MAX_PICTURE_SIDE} each way and at most ${MAX_PICTURE_PIXELS} in all`,
+      `${MAX_SURFACE_SIDE} each way and at most ${MAX_SURFACE_PIXELS} in all`,
   );
 }
 

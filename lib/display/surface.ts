@@ -1,18 +1,16 @@
 /** Surfaces: what the guest draws on, each in one block of memory. */
-import { MAX_SURFACE_PIXELS } from "../base/surface_limits.ts";
+import { MAX_SURFACE_PIXELS, MAX_SURFACE_SIDE } from "../base/surface_limits.ts";
 import type { PixelFormat } from "./pixel_formats.ts";
 
 /** Returns zeroed memory, so that shared memory can take the place of memory of our own. */
 export type AllocatePixels = (byteLength: number) => ArrayBufferLike;
 
-/** The most pixels of one side of a surface. */
-const MAX_SIDE = 16384;
 /** Bytes of all surfaces of a display together. */
 export const MAX_SURFACE_BYTES = 512 * 1024 * 1024;
 
 /** Whether a picture may be this large: at least one pixel, and within the limits. */
 export function isAllowedSize(width: number, height: number): boolean {
-  return width >= 1 && height >= 1 && width <= MAX_SIDE && height <= MAX_SIDE &&
+  return width >= 1 && height >= 1 && width <= MAX_SURFACE_SIDE && height <= MAX_SURFACE_SIDE &&
     width * height <= MAX_SURFACE_PIXELS;
 }
 
