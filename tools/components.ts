@@ -157,6 +157,23 @@ export const COMPONENTS: readonly Component[] = [
     },
   },
   {
+    what: "virtio-gpu with OpenGL for QEMU",
+    level: "all",
+    // Debian 12 has it in the package of QEMU's windows, Debian 13 and Ubuntu in one of its own.
+    linux: {
+      present: ["/usr/lib/*/qemu/hw-display-virtio-vga-gl.so"],
+      packages: [["qemu-system-modules-opengl", "qemu-system-gui"]],
+    },
+  },
+  {
+    what: "Mesa's software renderer, for tests of GL without a GPU",
+    level: "all",
+    linux: {
+      present: ["/usr/lib/*/libEGL_mesa.so.0", "/usr/lib/*/dri/swrast_dri.so"],
+      packages: [["libegl1"], ["libegl-mesa0"], ["libgl1-mesa-dri"]],
+    },
+  },
+  {
     what: "the SPICE guest agent and an X server without a screen, for tests of clipboards",
     level: "all",
     linux: {

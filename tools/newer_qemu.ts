@@ -17,7 +17,7 @@ const PACKAGES = [
   "qemu-system-common",
   "qemu-system-data",
   "qemu-system-modules-spice",
-  "qemu-system-modules-opengl", // which the one of SPICE needs
+  "qemu-system-modules-opengl", // virtio-gpu with OpenGL; the module of SPICE needs it, too
   "seabios", // an older one hangs at this QEMU's AHCI
 ];
 /** Where QEMU finds its modules, below its folder. */
