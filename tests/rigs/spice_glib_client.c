@@ -4,20 +4,21 @@
  *   spice_glib_client URI
  *
  * connects, links main and display, draws what comes on the library's own canvas,
- * and prints "up" as soon as there is a picture. Then each line on stdin is
- * answered with one line of JSON:
+ * and prints "up" as soon as there is a picture, or a GL scanout. GL draws are
+ * acknowledged at once and nothing else is done with them: no client of this library
+ * can be faster. Then each line on stdin is answered with one line of JSON:
  *
- *   {"updates": 1200, "pixels": 41472000, "bytes": 165000000}
+ *   {"updates": 1200, "pixels": 41472000, "bytes": 165000000, "scanouts": 0, "draws": 0}
  *
  * counted since the start: INVALIDATE signals and the pixels in them (the library
- * gives one for every draw on the primary surface), and the bytes received on the
- * display channel. The end of stdin ends it. */
+ * gives one for every draw on the primary surface), the bytes received on the
+ * display channel, GL scanouts and GL draws. The end of stdin ends it. */
 #include <spice-client.h>
 #include <stdio.h>
 
 static GMainLoop *loop;
 static SpiceChannel *display;
-static guint64 updates, pixels;
+static guint64 updates, pixels, scanouts, draws;
 static gboolean is_up;
 
 static void say(const char *line) {
@@ -34,12 +35,35 @@ static void invalidated(SpiceChannel *channel, gint x, gint y, gint w, gint h, g
   pixels += (guint64)w * (guint64)h;
 }
 
+static void tell_up(void) {
+  if (is_up) return;
+  is_up = TRUE;
+  say("up");
+}
+
 static void marked(SpiceChannel *channel, gint mark, gpointer data) {
   (void)channel;
   (void)data;
-  if (!mark || is_up) return;
-  is_up = TRUE;
-  say("up");
+  if (mark) tell_up();
+}
+
+static void gl_scanout_changed(GObject *channel, GParamSpec *property, gpointer data) {
+  (void)channel;
+  (void)property;
+  (void)data;
+  scanouts++;
+  tell_up();
+}
+
+static void gl_drawn(SpiceDisplayChannel *channel, guint x, guint y, guint w, guint h,
+                     gpointer data) {
+  (void)x;
+  (void)y;
+  (void)w;
+  (void)h;
+  (void)data;
+  draws++;
+  spice_display_channel_gl_draw_done(channel);
 }
 
 static void channel_event(SpiceChannel *channel, SpiceChannelEvent event, gpointer data) {
@@ -59,6 +83,8 @@ static void channel_new(SpiceSession *session, SpiceChannel *channel, gpointer d
   display = channel;
   g_signal_connect(channel, "display-invalidate", G_CALLBACK(invalidated), NULL);
   g_signal_connect(channel, "display-mark", G_CALLBACK(marked), NULL);
+  g_signal_connect(channel, "notify::gl-scanout", G_CALLBACK(gl_scanout_changed), NULL);
+  g_signal_connect(channel, "gl-draw", G_CALLBACK(gl_drawn), NULL);
   spice_channel_connect(channel);
 }
 
@@ -66,8 +92,9 @@ static void report(void) {
   gulong bytes = 0;
   if (display) g_object_get(display, "total-read-bytes", &bytes, NULL);
   printf("{\"updates\": %" G_GUINT64_FORMAT ", \"pixels\": %" G_GUINT64_FORMAT
-         ", \"bytes\": %lu}\n",
-         updates, pixels, bytes);
+         ", \"bytes\": %lu, \"scanouts\": %" G_GUINT64_FORMAT
+         ", \"draws\": %" G_GUINT64_FORMAT "}\n",
+         updates, pixels, bytes, scanouts, draws);
   fflush(stdout);
 }
 

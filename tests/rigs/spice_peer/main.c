@@ -33,6 +33,7 @@
  *   video N W H X Y MS                N frames of a moving picture, one every MS
  *   flood SECONDS [COLUMNS]           full-screen frames as fast as the client takes them, in
  *                                     columns of COLUMNS pixels (QEMU: 32); "ok FRAMES"
+ *   gl COMMAND                        what the guest's GPU does; see below
  *   compression off|auto_glz|auto_lz|quic|glz|lz|lz4
  *   jpeg auto|always|never            zlib_glz auto|always|never
  *   streaming off|all|filter          codecs LIST
@@ -49,6 +50,30 @@
  *                                     to them: the peer ends
  *   info                              "ok held=N caps=HEX": commands not yet released; the client's caps
  *   quit
+ *
+ * GL commands:
+ *   scanout memory W H [KEY=VALUE|WORD …]  a memfd with a picture. Keys: format (DRM fourcc, XR24),
+ *                                     stride (bytes), seed; word: y0top
+ *   scanout pipe W H [KEY=VALUE|WORD …]    a pipe with the number of a surface, as on macOS. Keys:
+ *                                     format (BGRA, RGBA), id (the number), bytes (how many of it, or
+ *                                     more, are in the pipe); words: y0top,
+ *                                     hung (the pipe's other end is closed)
+ *                                     Keys of both, for what the message says otherwise:
+ *                                     claim_width, claim_height, claim_stride, claim_fourcc
+ *   again                             the same scanout once more: the same memfd, the same pipe
+ *   off                               no scanout
+ *   flood COUNT memory|pipe W H …     that many scanouts, seeds counting up
+ *   paint SEED [X Y W H]              paints into the buffer
+ *   draw [X Y W H]                    a draw: "ok MICROS" once the client has acknowledged it
+ *   post [X Y W H]                    the same without waiting
+ *   settle [MS]                       waits until no acknowledgement is owed
+ *   draws COUNT [MS [N]]              COUNT draws one behind the other, a pause of MS between; the
+ *                                     same scanout again before every Nth; "ok JSON": times in
+ *                                     microseconds
+ *   expect FILE                       writes what is to be shown: W * H little-endian words
+ *                                     0xffRRGGBB, top-down
+ *   info                              "ok JSON": acknowledgements owed, draws, scanouts, open files
+ * A scanout while a draw is pending is refused: libspice-server would end the process.
  *
  * Events: channel connected|initialized|disconnected TYPE ID; key HEX; motion DX DY DZ BUTTONS;
  * buttons BITS; tablet_size W H; position X Y BUTTONS; wheel DZ BUTTONS; tablet_buttons BITS;
@@ -467,6 +492,8 @@ static const char *run_reset_cursor(char *words) {
 
 static const char *run_cursor(char *words) { return cursor_command(current, words); }
 
+static const char *run_gl(char *words) { return gl_command(current, words, reply); }
+
 static const char *run_info(char *words) {
   (void)words;
   snprintf(reply, sizeof reply, "held=%d caps=%x", display_held(current),
@@ -506,6 +533,7 @@ static const struct {
     {"cursor", run_cursor, false},
     {"stop", run_stop, false},
     {"start", run_start, false},
+    {"gl", run_gl, false},
     {"info", run_info, false},
     {"tablet", NULL, true},
     {"leds", NULL, true},

@@ -206,6 +206,14 @@ void watchdog_beat(void);
 /* Makes workers loop for ever at their next beat. */
 void watchdog_spin(void);
 
+/* gl.c: scanouts and draws of the guest's GPU. */
+/* Set in the cookie of a draw, which completes whenever the client likes. */
+#define GL_COOKIE (UINT64_C(1) << 63)
+/* One command; its answer goes to `reply`, which has 4096 bytes. */
+const char *gl_command(struct display *display, char *words, char *reply);
+/* A draw is complete; from any thread. */
+void gl_draw_complete(int display);
+
 /* devices.c: input devices, cursor, character devices. */
 void devices_add(SpiceServer *server);
 const char *cursor_command(struct display *display, char *words);

@@ -164,6 +164,10 @@ static int flush_resources(QXLInstance *instance) {
 }
 
 static void async_complete(QXLInstance *instance, uint64_t cookie) {
+  if (cookie & GL_COOKIE) {
+    gl_draw_complete(instance->id);
+    return;
+  }
   struct display *display = of_instance(instance);
   pthread_mutex_lock(&display->mutex);
   display->completed = cookie;
