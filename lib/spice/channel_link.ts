@@ -91,6 +91,30 @@ export interface PacedLink extends ChannelLink {
   close(text: string): void;
 }
 
+/**
+ * A linked channel, as the session sees it that keeps it, wherever its messages are handled: in this
+ * thread or in another.
+ */
+export interface RunningChannel {
+  readonly name: string;
+  readonly id: number;
+  /** Counts since the link, live. */
+  readonly stats: Readonly<ChannelStats>;
+  /** Resolves as soon as the channel is about to end. */
+  readonly ending: Promise<void>;
+  /** Resolves with how the channel ended, once nothing of it is left. Never rejects. */
+  readonly closed: Promise<ChannelEnd>;
+  /**
+   * Resolves once the server's message number `serial`, counted from 1, has been handled, or the
+   * channel has ended; undefined if that is so already.
+   */
+  reached(serial: bigint): Promise<void> | undefined;
+  /** Ends the channel if nothing has moved since the last call, `periodMs` ago, though it should. */
+  endIfStalled(periodMs: number): void;
+  /** Ends the channel for the reason `text`, at once. */
+  close(text: string): void;
+}
+
 /** A kind of channel: how it is linked, and what is done with its messages. */
 export interface ChannelSetup {
   /** The channel's type. Source: spice/enums.h, SPICE_CHANNEL. */

@@ -4,8 +4,7 @@
  */
 import { DeadlineError } from "../base/errors.ts";
 import { withDeadline } from "../base/deadline.ts";
-import type { AwaitedMessage } from "./channel_link.ts";
-import type { SpiceChannel } from "./channel.ts";
+import type { AwaitedMessage, RunningChannel } from "./channel_link.ts";
 import { SpiceDecodeError, SpiceTimeoutError } from "./errors.ts";
 
 /** How long a channel waits for others. */
@@ -13,16 +12,16 @@ const WAIT_MS = 30_000;
 
 /** Which channels of one session wait for which others. */
 export class ChannelWaits {
-  readonly #find: (type: number, id: number) => SpiceChannel | undefined;
+  readonly #find: (type: number, id: number) => RunningChannel | undefined;
   readonly #timeoutMs: number;
-  readonly #waits = new Map<SpiceChannel, ReadonlySet<SpiceChannel>>();
+  readonly #waits = new Map<RunningChannel, ReadonlySet<RunningChannel>>();
 
   /**
    * @param find Returns the linked channel of a type and id.
    * @param timeoutMs How long one waits, 30 s when left out.
    */
   constructor(
-    find: (type: number, id: number) => SpiceChannel | undefined,
+    find: (type: number, id: number) => RunningChannel | undefined,
     timeoutMs = WAIT_MS,
   ) {
     this.#find = find;
@@ -37,8 +36,8 @@ export class ChannelWaits {
    * @throws {SpiceDecodeError} for a channel that is not linked, and for one that waits, itself or
    * through others, for this one.
    */
-  waitFor(channel: SpiceChannel, awaited: readonly AwaitedMessage[]): Promise<void> | undefined {
-    const others = new Set<SpiceChannel>();
+  waitFor(channel: RunningChannel, awaited: readonly AwaitedMessage[]): Promise<void> | undefined {
+    const others = new Set<RunningChannel>();
     const reached: Promise<void>[] = [];
     for (const { type, id, serial } of awaited) {
       const other = this.#find(type, id);
@@ -62,7 +61,7 @@ export class ChannelWaits {
     return this.#wait(channel, reached).finally(() => this.#waits.delete(channel));
   }
 
-  async #wait(channel: SpiceChannel, reached: readonly Promise<void>[]): Promise<void> {
+  async #wait(channel: RunningChannel, reached: readonly Promise<void>[]): Promise<void> {
     const names = [...this.#waits.get(channel) ?? []].map(({ name }) => name).join(", ");
     // A channel that is closed meanwhile need not wait, and leaves no timer behind.
     const all = Promise.race([Promise.all(reached), channel.ending]);
@@ -78,8 +77,8 @@ export class ChannelWaits {
     }
   }
 
-  #leadsTo(from: SpiceChannel, to: SpiceChannel): boolean {
-    const seen = new Set<SpiceChannel>([from]); // grows while it is walked
+  #leadsTo(from: RunningChannel, to: RunningChannel): boolean {
+    const seen = new Set<RunningChannel>([from]); // grows while it is walked
     for (const channel of seen) {
       for (const next of this.#waits.get(channel) ?? []) {
         if (next === to) return true;

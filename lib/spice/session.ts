@@ -12,6 +12,7 @@ import type {
   ChannelEnd,
   ChannelSetup,
   ChannelStats,
+  RunningChannel,
   SpiceNotice,
   SpiceWarning,
 } from "./channel_link.ts";
@@ -27,6 +28,7 @@ import { MAX_DISPLAYS, MessageMemory } from "./memory.ts";
 import { MouseMode, type PointerKind } from "./mouse_mode.ts";
 import { isServing } from "./server_probe.ts";
 import type {
+  DisplayOpening,
   OfferedChannel,
   OpenChannel,
   SpiceCloseReason,
@@ -36,7 +38,14 @@ import type {
 import { connectStream, type SpiceStream, type SpiceTarget, targetText } from "./transport.ts";
 
 export type { SpiceNotice, SpiceTarget, SpiceWarning };
-export type { OfferedChannel, OpenChannel, SpiceCloseReason, SpiceEvent, SpiceSessionOptions };
+export type {
+  DisplayOpening,
+  OfferedChannel,
+  OpenChannel,
+  SpiceCloseReason,
+  SpiceEvent,
+  SpiceSessionOptions,
+};
 
 /** A message that has begun, and a write, must go on within this time. */
 const STALL_MS = 30_000;
@@ -47,7 +56,7 @@ export class SpiceSession implements AsyncDisposable {
   readonly #target: SpiceTarget;
   readonly #options: SpiceSessionOptions;
   readonly #streams = new Set<SpiceStream>();
-  readonly #linked = new Map<string, SpiceChannel>();
+  readonly #linked = new Map<string, RunningChannel>();
   /** Channels that `open` is linking. */
   readonly #opening = new Set<string>();
   readonly #running: Promise<unknown>[] = [];
@@ -219,10 +228,45 @@ export class SpiceSession implements AsyncDisposable {
    */
   async #openDisplay(signal: AbortSignal, id: number): Promise<void> {
     const up = Promise.withResolvers<void>();
-    const channel = await this.#open(signal, displaySetup(this.#options), id, up.resolve);
+    const channel = this.#options.openDisplay === undefined
+      ? await this.#open(signal, displaySetup(this.#options), id, up.resolve)
+      : await this.#openElsewhere(signal, this.#options.openDisplay, id, up.resolve);
     const lost = channel.closed.then((end) => Promise.reject(this.#lossOf(end)));
     await this.#wait(`first message of display ${id}`, Promise.race([up.promise, lost]));
     this.#announce(channel, DISPLAY_TYPE, "up");
+  }
+
+  /** Has a display linked and run by somebody else, and keeps it like a channel of its own. */
+  async #openElsewhere(
+    signal: AbortSignal,
+    open: NonNullable<SpiceSessionOptions["openDisplay"]>,
+    id: number,
+    onFirstMessage: () => void,
+  ): Promise<RunningChannel> {
+    const { password, onNotice, onWarning } = this.#options;
+    const opening: DisplayOpening = {
+      target: this.#target,
+      name: channelName(DISPLAY_TYPE, id),
+      id,
+      connectionId: this.#sessionId,
+      onWait: (what) => this.#waitingFor = what,
+      onFirstMessage,
+      waitFor: (channel, awaited) => this.#waits.waitFor(channel, awaited),
+      onMigrate: () => this.#endForMigration(),
+      onNotice: (notice) => onNotice?.(notice),
+      onWarning: (warning) => onWarning?.(warning),
+      ...(password ? { password } : {}),
+    };
+    let channel: RunningChannel;
+    try {
+      channel = await open(AbortSignal.any([signal, this.#ending.signal]), opening);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (this.#isClosing) return await this.#lost.promise; // which tells why
+      throw error;
+    }
+    this.#keep(channel, DISPLAY_TYPE, channel.closed);
+    return channel;
   }
 
   /**
@@ -337,17 +381,27 @@ export class SpiceSession implements AsyncDisposable {
       ...(onNotice ? { onNotice } : {}),
       ...(onWarning ? { onWarning } : {}),
     });
-    this.#linked.set(name, channel);
-    this.#background(this.#run(channel, stream, type)); // reads nothing before this turn ends
-    this.#announce(channel, type, "linked");
+    void channel.closed.then(() => this.#streams.delete(stream));
+    this.#keep(channel, type, channel.run()); // reads nothing before this turn ends
     return channel;
   }
 
-  /** Runs a channel to its end; main's end is the session's. */
-  async #run(channel: SpiceChannel, stream: SpiceStream, type: number): Promise<void> {
-    const end = await channel.run();
+  /** Keeps a channel until it ends, and tells of both. */
+  #keep(channel: RunningChannel, type: number, running: Promise<ChannelEnd>): void {
+    this.#linked.set(channel.name, channel);
+    this.#background(this.#watch(channel, running, type));
+    this.#announce(channel, type, "linked");
+    if (this.#isClosing) channel.close("the client closed the session");
+  }
+
+  /** Waits for a channel's end; main's end is the session's. */
+  async #watch(
+    channel: RunningChannel,
+    running: Promise<ChannelEnd>,
+    type: number,
+  ): Promise<void> {
+    const end = await running;
     this.#linked.delete(channel.name);
-    this.#streams.delete(stream);
     if (!this.#isAttached) this.#lost.reject(this.#lossOf(end)); // attaching needs all of them
     const { id } = channel;
     let why = end;
@@ -375,7 +429,7 @@ export class SpiceSession implements AsyncDisposable {
   }
 
   /** Tells what has become of a channel that is kept only if it could be told. */
-  #announce(channel: SpiceChannel, type: number, state: "linked" | "up"): void {
+  #announce(channel: RunningChannel, type: number, state: "linked" | "up"): void {
     try {
       this.#emit({ channel: channelType(type), id: channel.id, state });
     } catch (error) {
