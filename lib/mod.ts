@@ -91,7 +91,7 @@ export async function launch(bundle: string, options: LaunchOptions = {}): Promi
       options: {
         accel: "auto",
         requireAccel: false,
-        gl: "off",
+        gl: "auto",
         disposable: false,
         forwards: [],
         extraArguments: [],

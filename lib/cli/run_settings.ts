@@ -1,6 +1,6 @@
 /** What a `run` was asked for, from its options; every flag is checked here, before any side effect. */
 import { resolve } from "@std/path";
-import { HostError, UsageError } from "../base/errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { CommandOptions } from "../qemu/launch_options.ts";
 import { type Grant, GRANTS } from "../utm/grants.ts";
 import { type LaunchRequest, pickPorts } from "../vm/prepare.ts";
@@ -67,8 +67,8 @@ export async function requestOf(invocation: Invocation): Promise<LaunchRequest> 
   const options: CommandOptions = {
     accel: accel as CommandOptions["accel"],
     requireAccel: flags.has("require-accel"),
-    gl: glOf(invocation),
-    ...(renderNode === undefined ? {} : { renderNode }),
+    gl: (lastValue(invocation, "gl") ?? "auto") as CommandOptions["gl"],
+    ...(renderNode === undefined ? {} : { renderNode: resolve(renderNode) }),
     ...(memory === undefined
       ? {}
       : { memoryMiB: parseCount("--memory", memory, 1, 16 * 1024 * 1024) }),
@@ -97,25 +97,11 @@ export async function requestOf(invocation: Invocation): Promise<LaunchRequest> 
   };
 }
 
-/**
- * Whether GL scanouts go through SPICE. `auto` means off as long as nothing here can show them: a
- * server with `gl=on` drops a client that does not say it can.
- */
-function glOf(invocation: Invocation): CommandOptions["gl"] {
-  const wanted = lastValue(invocation, "gl") ?? "auto";
-  return wanted === "on" ? "on" : "off";
-}
-
-/** Checks a `run`. @throws {UsageError} @throws {HostError} for `--gl on`. */
+/** Checks a `run`. @throws {UsageError} */
 export async function runSettingsOf(invocation: Invocation, bundle: string): Promise<RunSettings> {
   const { flags } = invocation;
   if (flags.has("headless") && flags.has("window")) {
     throw new UsageError("Cannot use --headless with --window: both cannot be true");
-  }
-  if (lastValue(invocation, "gl") === "on") {
-    throw new HostError("Cannot use --gl on: this version does not show GL scanouts yet", {
-      hint: "Leave it out: a -gl display is replaced by its twin without 3D.",
-    });
   }
   const events = lastValue(invocation, "events");
   const json = flags.has("json");

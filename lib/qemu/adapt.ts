@@ -13,9 +13,10 @@ import {
 import { busesOf } from "./adapt_buses.ts";
 import { assumedQemu, findMachine, hasDevice, hasSpice, qemuName } from "./adapt_capabilities.ts";
 import { type Adapting, isUsers, type Rewrite, substitute } from "./adapt_context.ts";
-import { adaptDisplays, chooseRenderNode } from "./adapt_display.ts";
+import { adaptDisplays } from "./adapt_display.ts";
 import { adaptDrives } from "./adapt_drives.ts";
 import { adaptFirmware } from "./adapt_firmware.ts";
+import { chooseGl } from "./adapt_gl.ts";
 import { adaptClassicMacs, adaptGlobals, adaptMachine } from "./adapt_machine.ts";
 import { adaptNetworks, noUserNetwork } from "./adapt_network.ts";
 import { adaptShare, adaptSpiceAgent, adaptTpm, adaptVirtio } from "./adapt_sharing.ts";
@@ -101,7 +102,7 @@ export function adapt(machine: readonly QemuOption[], input: AdaptInput): Launch
   const { architecture, target } = config.system;
   const qemu = host.qemu ?? assumedQemu(architecture);
   const found = findMachine(qemu, target);
-  const renderNode = chooseRenderNode(config, host, qemu, options);
+  const gl = chooseGl(config, host, qemu, options);
   const at: Adapting = {
     config,
     files,
@@ -113,7 +114,7 @@ export function adapt(machine: readonly QemuOption[], input: AdaptInput): Launch
     machine: found,
     buses: busesOf(architecture, found.fullName),
     spice: hasSpice(host, qemu),
-    ...(renderNode === undefined ? {} : { renderNode }),
+    gl,
     substitutions: [],
   };
 
@@ -132,7 +133,8 @@ export function adapt(machine: readonly QemuOption[], input: AdaptInput): Launch
     substitutions: at.substitutions,
     sockets: controlSockets,
     ...(at.spice ? { spice: socketPath(at, "spice") } : {}),
-    gl: renderNode !== undefined,
+    gl: gl.kind === "scanouts",
+    ...(gl.kind === "none" || gl.renderNode === undefined ? {} : { renderNode: gl.renderNode }),
     accelerator,
     ...(firmware.template === undefined ? {} : { efiVarsTemplate: firmware.template }),
     ...(firmware.templateFormat === undefined

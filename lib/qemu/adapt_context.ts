@@ -2,6 +2,7 @@
 import type { BundleFiles, Config } from "../utm/model.ts";
 import type { Buses } from "./adapt_buses.ts";
 import type { FoundMachine } from "./adapt_capabilities.ts";
+import type { GlWay } from "./adapt_gl.ts";
 import type { Host, QemuCapabilities } from "./host_model.ts";
 import type { CommandOptions, LaunchPlan, SocketPlan, Substitution } from "./launch_options.ts";
 import type { QemuOption } from "./option.ts";
@@ -21,8 +22,8 @@ export interface Adapting {
   readonly buses: Buses;
   /** Whether this QEMU has a SPICE server. */
   readonly spice: boolean;
-  /** The render node for GL scanouts through SPICE; absent: no GL. */
-  readonly renderNode?: string;
+  /** How what the guest's GPU draws gets out of QEMU. */
+  readonly gl: GlWay;
   readonly substitutions: Substitution[];
 }
 

@@ -1,10 +1,8 @@
 /** Displays: what shows the guest's screen, and the adapters that draw on it. */
-import { HostError } from "../base/errors.ts";
-import type { Config } from "../utm/model.ts";
 import { type Adapting, indexIn, substitute } from "./adapt_context.ts";
-import { hasDevice, hasSpice, offers, qemuName, takesVgaMemory } from "./adapt_capabilities.ts";
-import type { Host, QemuCapabilities } from "./host_model.ts";
-import type { CommandOptions } from "./launch_options.ts";
+import { hasDevice, offers, qemuName, takesVgaMemory } from "./adapt_capabilities.ts";
+import { glTwin } from "./adapt_gl.ts";
+import { isGl } from "./facts.ts";
 import type { Property, QemuOption } from "./option.ts";
 
 /** Properties that UTM sets on devices which draw by the GPU. */
@@ -21,61 +19,9 @@ const VGA_NAMES: Readonly<Record<string, string>> = {
   cgthree: "cg3",
 };
 
-/** Whether a display device draws by the host's GPU. */
-function isGl(hardware: string): boolean {
-  return hardware.endsWith("-gl") || hardware.includes("-gl-");
-}
-
-/**
- * Returns the render node for GL scanouts through SPICE, or undefined for none.
- *
- * @throws {HostError} `--gl on`, and something is missing.
- */
-export function chooseRenderNode(
-  config: Config,
-  host: Host,
-  qemu: QemuCapabilities,
-  options: CommandOptions,
-): string | undefined {
-  const wanted = config.displays.some((display) => isGl(display.hardware));
-  if (options.gl === "off" || (options.gl === "auto" && !wanted)) return undefined;
-  const node = options.renderNode ?? host.renderNodes[0];
-  if (options.gl === "auto") {
-    return host.os === "linux" && offers(qemu, "spiceOptions", "gl") ? node : undefined;
-  }
-  const cannot = "Cannot bring GL scanouts through SPICE (--gl on)";
-  if (!hasSpice(host, qemu)) {
-    throw new HostError(`${cannot}: ${qemuName(qemu)} has no SPICE, expected one with it`, {
-      hint: host.os === "darwin"
-        ? "Homebrew's QEMU has no SPICE; leave out --gl on"
-        : "Install QEMU's SPICE modules (Debian: qemu-system-modules-spice), or leave out --gl on",
-    });
-  }
-  if (!offers(qemu, "spiceOptions", "gl")) {
-    throw new HostError(
-      `${cannot}: the SPICE of ${qemuName(qemu)} has no gl, expected one with it`,
-      {
-        hint:
-          "Install a QEMU with OpenGL (Debian: qemu-system-modules-opengl), or leave out --gl on",
-      },
-    );
-  }
-  if (node === undefined) {
-    throw new HostError(
-      `${cannot}: there is no readable DRM render node, expected one such as /dev/dri/renderD128`,
-      { hint: "Give one with --rendernode, join the group of /dev/dri, or leave out --gl on" },
-    );
-  }
-  return node;
-}
-
-/** Why there is no GL, for a bundle that wants it. */
-function whyNoGl({ host, options, spice, qemu }: Adapting): string {
-  if (options.gl === "off") return "GL is off";
-  if (!spice) return `${qemuName(qemu)} has no SPICE to bring GL scanouts through`;
-  if (host.renderNodes.length === 0) return "there is no readable DRM render node";
-  return `the SPICE of ${qemuName(qemu)} has no gl`;
-}
+/** What egl-headless costs, in one clause. */
+const HEADLESS_COST =
+  "each frame is copied from the GPU to the CPU, through a socket, and to the GPU again";
 
 /** Display adapters, and `-display` where SPICE does not decide it. */
 export function adaptDisplays(options: readonly QemuOption[], at: Adapting): QemuOption[] {
@@ -87,10 +33,19 @@ export function adaptDisplays(options: readonly QemuOption[], at: Adapting): Qem
     if (indexIn("Display", option) === undefined) return [option];
     return option.flag === "-vga" ? [defaultAdapter(option, at)] : [adapter(option, at)].flat();
   });
-  if (at.spice) return result;
+  if (at.spice && at.gl.kind !== "headless") return result;
   const start = result.findIndex((option) => option.flag === "-nodefaults");
-  result.splice(start < 0 ? 1 : start, 0, window(at));
+  result.splice(start < 0 ? 1 : start, 0, at.gl.kind === "headless" ? headless(at) : window(at));
   return result;
+}
+
+/** QEMU draws by the GPU without showing it: SPICE, or a `screendump`, gets plain pictures. */
+function headless(at: Adapting): QemuOption {
+  if (at.gl.kind !== "headless") throw new Error("egl-headless was not chosen");
+  const { renderNode, why } = at.gl;
+  substitute(at, "--gl", "GL scanouts", "egl-headless", `${why}; ${HEADLESS_COST}`);
+  const properties: Property[] = [["rendernode", renderNode]];
+  return { flag: "-display", head: "egl-headless", properties, from: "Display" };
 }
 
 /** `-display` for a QEMU without SPICE. */
@@ -122,23 +77,35 @@ function adapter(option: QemuOption, at: Adapting): QemuOption | [] {
   const key = `${option.from}.Hardware`;
   if (name !== hardware) substitute(at, key, hardware, name ?? "", why);
   if (name === undefined) return [];
-  const properties = (option.properties ?? []).filter((it) => keepsProperty(it, name, option, at));
-  return { ...option, head: name, properties };
+  const properties = (option.properties ?? []).filter((it) => keepsMemory(it, name, option, at));
+  return { ...option, head: name, properties: glProperties(properties, name, option, at) };
 }
 
-function keepsProperty(
+/** Blobs and Vulkan: UTM's QEMU has them; they are left out of another one, and of plain devices. */
+function glProperties(
+  properties: readonly Property[],
+  device: string,
+  { from }: QemuOption,
+  at: Adapting,
+): Property[] {
+  if (isGl(device) && at.host.utm !== undefined) return [...properties];
+  const [kept, dropped] = [true, false].map((keep) =>
+    properties.filter(([key]) => GL_PROPERTIES.includes(key) !== keep)
+  ) as [Property[], Property[]];
+  if (isGl(device) && dropped.length > 0) {
+    const words = dropped.map((it) => it.join("=")).join(",");
+    const why = "Vulkan in the guest needs more than stock QEMU can be trusted to have";
+    substitute(at, `${from}.Hardware`, words, "", why);
+  }
+  return kept;
+}
+
+function keepsMemory(
   [key, value]: Property,
   device: string,
   { from }: QemuOption,
   at: Adapting,
 ): boolean {
-  if (GL_PROPERTIES.includes(key)) {
-    if (isGl(device)) {
-      const why = "Vulkan in the guest needs more than stock QEMU can be trusted to have";
-      substitute(at, `${from}.Hardware`, `${key}=${value}`, "", why);
-    }
-    return false;
-  }
   if (key !== "vgamem_mb" || takesVgaMemory(at.qemu, device)) return true;
   substitute(at, `${from}.VgaRamMib`, value, "", `${device} has no such property`);
   return false;
@@ -146,31 +113,43 @@ function keepsProperty(
 
 /** The adapter that stands for `hardware`, itself at best, and why it is another one. */
 function chooseAdapter(hardware: string, at: Adapting): [string | undefined, string] {
-  const { qemu, buses, renderNode, config } = at;
-  const x86 = config.system.architecture === "x86_64" || config.system.architecture === "i386";
-  const gl = isGl(hardware) && renderNode !== undefined;
+  const { qemu, config, gl } = at;
+  const { architecture } = config.system;
+  const x86 = architecture === "x86_64" || architecture === "i386";
   let name = hardware;
-  let why = "";
-  if (hardware.startsWith("virtio-ramfb")) {
-    name = `${x86 ? "virtio-vga" : "virtio-gpu"}${gl ? "-gl" : ""}${x86 ? "" : "-pci"}`;
-    why = "only UTM's QEMU has it";
-  } else if (hardware === "apple-gfx-pci") {
-    [name, why] = ["virtio-gpu-pci", "it draws by macOS only"];
+  const reasons: string[] = [];
+  if (hardware.startsWith("virtio-ramfb") && !hasDevice(qemu, hardware)) {
+    name = `${x86 ? "virtio-vga" : "virtio-gpu"}${isGl(hardware) ? "-gl" : ""}${x86 ? "" : "-pci"}`;
+    reasons.push("only UTM's QEMU has it");
+  } else if (hardware === "apple-gfx-pci" && at.host.utm === undefined) {
+    name = "virtio-gpu-pci";
+    reasons.push("it draws by macOS only");
   }
-  if (isGl(hardware) && !gl) {
+  if (gl.kind === "none" && isGl(name)) {
     name = name.replace("-gl", "");
-    why = why ? `${why}, and ${whyNoGl(at)}` : whyNoGl(at);
-  }
-  if (!buses.pci || buses.virtio !== "pci") {
-    if (name === "virtio-gpu-pci" && buses.virtio !== "none") {
-      name = buses.virtio === "ccw" ? "virtio-gpu-ccw" : "virtio-gpu-device";
-      why ||= "the machine has no PCI bus for it";
+    reasons.push(gl.why);
+  } else if (gl.kind !== "none" && !isGl(name)) {
+    const twin = at.options.gl === "on" ? glTwin(name, architecture, qemu) : undefined;
+    if (twin !== undefined) {
+      name = twin;
+      reasons.push("--gl on asks for its twin with 3D");
     }
   }
-  if (hasDevice(qemu, name)) return [name, why];
-  const missing = `${qemuName(qemu)} has no ${name === hardware ? "such device" : name}`;
+  const onBus = nameOnBus(name, at);
+  if (onBus !== name && reasons.length === 0) reasons.push("the machine has no PCI bus for it");
+  name = onBus;
+  if (hasDevice(qemu, name)) return [name, reasons.join(", and ")];
+  reasons.push(`${qemuName(qemu)} has no ${name === hardware ? "such device" : name}`);
   const stand = standIns(name, x86).find((candidate) => hasDevice(qemu, candidate));
-  return [stand, why ? `${why}, and ${missing}` : missing];
+  return [stand, reasons.join(", and ")];
+}
+
+/** A virtio adapter for PCI by its name on the bus that the machine has. */
+function nameOnBus(name: string, { buses }: Adapting): string {
+  if (buses.pci && buses.virtio === "pci") return name;
+  if (buses.virtio === "none" || !/^virtio-gpu(-gl)?-pci$/.test(name)) return name;
+  if (buses.virtio === "ccw") return "virtio-gpu-ccw";
+  return name.replace(/-pci$/, "-device");
 }
 
 /** Adapters to try in place of one that is missing, nearest first. */

@@ -47,12 +47,16 @@ export function adaptStart(options: readonly QemuOption[], at: Adapting): QemuOp
     }
     const known = (option.properties ?? []).filter(([key]) => offers(at.qemu, "spiceOptions", key));
     let result = withProperty({ ...option, properties: known }, "addr", socketPath(at, "spice"));
-    if (property(result, "gl") !== undefined || at.renderNode !== undefined) {
-      result = withProperty(result, "gl", at.renderNode === undefined ? "off" : "on");
+    const { gl } = at;
+    if (gl.kind === "scanouts") {
+      result = withProperty(result, "gl", gl.api);
+      if (gl.renderNode !== undefined) {
+        result = withProperty(result, "rendernode", gl.renderNode);
+      }
+    } else if (property(result, "gl") !== undefined) {
+      result = withProperty(result, "gl", "off");
     }
-    return [
-      at.renderNode === undefined ? result : withProperty(result, "rendernode", at.renderNode),
-    ];
+    return [result];
   });
 }
 

@@ -27,6 +27,8 @@ export interface ProbeOptions {
   machine?: string;
   /** `--qemu`: a binary, or a folder with `qemu-system-*`. Without it `UTMOST_QEMU` counts. */
   qemu?: string;
+  /** `--rendernode`: the only one that counts, where it is given. */
+  renderNode?: string;
   /** Looks for firmware; else {@linkcode Host.firmware} is empty. */
   firmware?: boolean;
   /** Where findings are kept: `places().cache`. */
@@ -70,6 +72,7 @@ export async function probeHost(
   signal?.throwIfAborted();
   const run: RunOptions = { timeoutMs, ...(signal && { signal }) };
   const binary = findBinary(access, architecture, options.qemu);
+  const renderNodes = findRenderNodes(access, options.renderNode);
 
   const [system, qemu] = await together(signal, (signal) => [
     probeSystem(access, cacheDirectory, { ...run, signal }),
@@ -91,7 +94,7 @@ export async function probeHost(
       ? (await import("./firmware.ts"))
         .findFirmware(access, architecture, qemu?.capabilities.binary).found
       : [],
-    renderNodes: findRenderNodes(access),
+    renderNodes,
     audio: findAudio(access),
     swtpm: system.swtpm,
     ...(system.swtpmVersion && { swtpmVersion: system.swtpmVersion }),

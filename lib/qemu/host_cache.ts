@@ -8,7 +8,7 @@
 import type { HostAccess } from "./host_access.ts";
 
 /** Changed with every change of what is stored; another number is as good as no file. */
-const FORMAT = 2; // 1 may hold findings that were cut short
+const FORMAT = 3; // 1 may hold findings that were cut short, 2 does not say what gl takes
 
 /** Says whether a program is still the one that was asked. */
 export interface ProgramKey {

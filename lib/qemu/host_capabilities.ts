@@ -107,6 +107,7 @@ export async function probeBinary(
       deviceProperties,
       machineProperties: {},
       spiceOptions: keysInHelp(spice),
+      spiceGlApis: /^\s+gl=<(?!bool)/m.test(spice), // stock QEMU: gl=<bool (on/off)>
       audiodevs: namesInHelp(audiodev),
       netdevs: namesInHelp(textOf(returned.netdevHelp)),
       displays: namesInHelp(display),

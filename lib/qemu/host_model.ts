@@ -29,6 +29,8 @@ export interface QemuCapabilities {
   machineProperties: Record<string, string[]>;
   /** Keys of `-spice`, empty where QEMU has no SPICE. */
   spiceOptions: string[];
+  /** Whether its `gl` names an API (`es`, `core`), as in UTM's QEMU; absent: not asked. */
+  spiceGlApis?: boolean;
   audiodevs: string[];
   netdevs: string[];
   displays: string[];
@@ -100,4 +102,18 @@ export interface Host {
   swtpmVersion?: [number, number];
   /** Folder of UTM's resources; `utm` flavour only. */
   resources?: string;
+  /** Where the QEMU is UTM.app's: a library that a program of ours runs. */
+  utm?: UtmApp;
+}
+
+/** What is used of a UTM.app. */
+export interface UtmApp {
+  /** Absolute path of the app's folder. */
+  app: string;
+  /** Its version (`CFBundleShortVersionString`); absent: not known. */
+  version?: string;
+  /** Folder of the app's libraries. */
+  frameworks: string;
+  /** Folder of QEMU's data and UTM's firmware. */
+  resources: string;
 }

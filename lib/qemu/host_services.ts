@@ -1,4 +1,6 @@
 /** What else of the host a guest can use: sound servers and render nodes. */
+import { HostError } from "../base/errors.ts";
+import { quoted } from "../base/text.ts";
 import type { HostAccess } from "./host_access.ts";
 
 /**
@@ -28,12 +30,38 @@ export function findAudio(access: HostAccess): string[] {
   return found;
 }
 
-/** The DRM render nodes that this user may read and write, by number. */
-export function findRenderNodes(access: HostAccess): string[] {
+/**
+ * The DRM render nodes that this user may read and write, by number; or the one that was `given`,
+ * which may be any file.
+ *
+ * @throws {HostError} when the given one does not open, on Linux: elsewhere there are none.
+ */
+export function findRenderNodes(access: HostAccess, given?: string): string[] {
   if (access.os !== "linux") return [];
+  if (given !== undefined) return [checkRenderNode(access, given)];
   return access.list("/dev/dri")
     .filter((name) => /^renderD\d+$/.test(name))
     .sort((a, b) => Number(a.slice(7)) - Number(b.slice(7)))
     .map((name) => `/dev/dri/${name}`)
     .filter((path) => access.openError(path) === undefined);
+}
+
+/** QEMU opens it to read and write. */
+function checkRenderNode(access: HostAccess, path: string): string {
+  const why = {
+    absent: "there is no such file",
+    denied: "this user may not read and write it",
+    busy: "it does not open to be read and written",
+  };
+  const obstacle = access.openError(path);
+  if (obstacle === undefined) return path;
+  throw new HostError(
+    `Cannot use --rendernode ${quoted(path)}: ${why[obstacle]}, ` +
+      "expected one such as /dev/dri/renderD128",
+    {
+      hint: obstacle === "denied"
+        ? "Join the group that owns it (usually render) and log in again"
+        : "utmost doctor lists the render nodes of this host",
+    },
+  );
 }

@@ -27,6 +27,11 @@ export interface CommandOptions {
   gl: "auto" | "on" | "off";
   /** `--rendernode`. */
   renderNode?: string;
+  /**
+   * Whether the native shim is there, which takes GL scanouts; looked for only where GL is wanted.
+   * Left out: it is not there.
+   */
+  hasShim?: boolean;
   /** `--memory`, MiB. */
   memoryMiB?: number;
   /** `--cpus`. */
@@ -89,8 +94,10 @@ export interface LaunchPlan {
   sockets: ControlSocket[];
   /** Path of the SPICE socket; absent where this QEMU has no SPICE. */
   spice?: string;
-  /** Whether GL scanouts come through SPICE. */
+  /** Whether GL scanouts come through SPICE, so that the client has to take them. */
   gl: boolean;
+  /** The render node of the GPU that QEMU draws on; ours has to be the same. Absent: none, or macOS. */
+  renderNode?: string;
   /** The accelerator in use, and why. */
   accelerator: { name: "kvm" | "hvf" | "tcg"; why: string };
   /** Firmware's variable store to copy to `BundleFiles.efiVars` before the start, if it is missing. */

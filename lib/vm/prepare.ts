@@ -6,6 +6,7 @@
 import { places } from "../base/places.ts";
 import { BundleError, HostError } from "../base/errors.ts";
 import { buildPlan } from "../qemu/adapt.ts";
+import { wantsGl } from "../qemu/adapt_gl.ts";
 import { missingQemuHint, probeHost } from "../qemu/host.ts";
 import type { Host } from "../qemu/host_model.ts";
 import type {
@@ -66,6 +67,7 @@ export async function prepare(
   options: PrepareOptions = {},
 ): Promise<PreparedLaunch> {
   const { config } = bundle;
+  const { gl, renderNode } = request.options;
   const [host, resolved, granted] = await together(options.signal, (signal) => {
     const probing = options.host ?? probeHost({
       architecture: config.system.architecture,
@@ -73,6 +75,7 @@ export async function prepare(
       cacheDirectory: places().cache,
       firmware: config.qemu.uefiBoot,
       ...(request.qemu === undefined ? {} : { qemu: request.qemu }),
+      ...(renderNode === undefined || gl === "off" ? {} : { renderNode }),
       signal,
     });
     const resolving = resolveFiles(bundle, {
@@ -99,12 +102,21 @@ export async function prepare(
     stateFolder: places().state,
   });
   const { files } = state;
-  const command = granted === undefined
-    ? request.options
-    : { ...request.options, allowNetwork: granted.has("network") };
+  const command: CommandOptions = {
+    ...request.options,
+    ...(granted === undefined ? {} : { allowNetwork: granted.has("network") }),
+    ...(wantsGl(config, request.options)
+      ? { hasShim: options.host !== undefined || await hasShim() }
+      : {}),
+  };
   const plan = buildPlan(config, files, host, command, sockets);
   if (request.options.strict) refuseSubstitutions(bundle, plan);
   return { request, bundle, files, state, host, plan };
+}
+
+/** Whether the native shim is there. */
+function hasShim(): Promise<boolean> {
+  return Promise.resolve(false); // it has no loader yet
 }
 
 /** Under `--strict`, what would only be reported is an error. */

@@ -63,28 +63,6 @@ Deno.test("buildPlan puts the controller in front of a virtio serial port", () =
   assertEquals(devices, ["virtio-serial", "virtserialport", "virtserialport"]);
 });
 
-Deno.test("buildPlan draws by the GPU only where a render node and SPICE let it", () => {
-  const displays = [display("virtio-vga-gl")];
-  const withGl = plan({ system, displays });
-  assertEquals(all(withGl, "-device")[0], "virtio-vga-gl");
-  assertStringIncludes(all(withGl, "-spice")[0]!, "gl=on,rendernode=/dev/dri/renderD128");
-  assertEquals(withGl.gl, true);
-
-  const off = plan({ system, displays }, { options: { gl: "off" } });
-  assertEquals(all(off, "-device")[0], "virtio-vga");
-  assertStringIncludes(all(off, "-spice")[0]!, "gl=off");
-  assertEquals(changes(off), ["Display[0].Hardware: virtio-vga-gl -> virtio-vga"]);
-
-  const noNode = plan({ system, displays }, { host: linux({ renderNodes: [] }) });
-  assertStringIncludes(noNode.substitutions[0]!.why, "render node");
-});
-
-Deno.test("buildPlan with --gl on fails where something is missing", () => {
-  const on = { options: { gl: "on" as const } };
-  assertThrows(() => plan({ system }, { ...on, host: linux({ renderNodes: [] }) }), HostError);
-  assertThrows(() => plan({ system }, { ...on, host: homebrew() }), HostError, "no SPICE");
-});
-
 Deno.test("buildPlan replaces UTM's own display and drops memory it cannot have", () => {
   const ramfb = plan({ system, displays: [display("virtio-ramfb")] });
   assertEquals(changes(ramfb), ["Display[0].Hardware: virtio-ramfb -> virtio-vga"]);

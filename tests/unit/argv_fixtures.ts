@@ -153,6 +153,7 @@ export function options(parts: Partial<CommandOptions> = {}): CommandOptions {
     accel: "auto",
     requireAccel: false,
     gl: "auto",
+    hasShim: true,
     disposable: false,
     forwards: [],
     extraArguments: [],

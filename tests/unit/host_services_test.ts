@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { HostError } from "../../lib/base/errors.ts";
 import { findAudio, findRenderNodes } from "../../lib/qemu/host_services.ts";
 import { fakeHost } from "../fakes/host.ts";
 
@@ -43,4 +44,21 @@ Deno.test("findRenderNodes lists what can be opened, in the order of numbers", (
     "/dev/dri/renderD129",
   ]);
   assertEquals(findRenderNodes(fakeHost({ files, os: "darwin" })), []);
+});
+
+Deno.test("findRenderNodes takes any file that the user names, and no other then", () => {
+  const files = {
+    "/dev/dri/renderD128": { kind: "device" as const },
+    "/dev/dri/renderD129": { kind: "device" as const, open: "denied" as const },
+    "/tmp/file": "",
+  };
+  const host = fakeHost({ files });
+  assertEquals(findRenderNodes(host, "/tmp/file"), ["/tmp/file"]);
+  const refused = (path: string, why: string) => {
+    const error = assertThrows(() => findRenderNodes(host, path), HostError, why);
+    assertEquals(error.message.includes(path), true);
+  };
+  refused("/dev/dri/renderD129", "this user may not read and write it");
+  refused("/dev/dri/renderD130", "there is no such file");
+  assertEquals(findRenderNodes(fakeHost({ files, os: "darwin" }), "/tmp/file"), []);
 });
