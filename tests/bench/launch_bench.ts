@@ -12,6 +12,7 @@
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { dirname, fromFileUrl, join } from "@std/path";
+import { median, spread } from "./figures.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 const BUNDLE = "examples/hello.utm";
@@ -119,13 +120,6 @@ async function run([command = "", ...args]: readonly string[]): Promise<void> {
   if (code !== 0) throw new Error(`Cannot run ${command}: it ended with ${code}`);
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const upper = sorted[Math.floor(sorted.length / 2)] ?? NaN;
-  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? NaN;
-  return (lower + upper) / 2;
-}
-
 /** Medians of the marks, in the order in which they came in the first run. */
 function medianMarks(samples: readonly Sample[]): [name: string, ms: number][] {
   return (samples[0]?.marks ?? []).map(([name]) => {
@@ -144,13 +138,6 @@ function phaseLines(samples: readonly Sample[]): string[] {
     before = ms;
     return line;
   });
-}
-
-/** "123.4  (110.0 to 150.2)" */
-function spread(samples: readonly Sample[]): string {
-  const values = samples.map(({ wallMs }) => wallMs);
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  return `${median(values).toFixed(1).padStart(7)}  (${least.toFixed(1)} to ${most.toFixed(1)})`;
 }
 
 if (import.meta.main) {
@@ -215,7 +202,9 @@ if (import.meta.main) {
   } else {
     console.log(`Launch of ${BUNDLE}, ${rounds} rounds; medians in ms (least to most)\n`);
     for (const [index, { name }] of contenders.entries()) {
-      console.log(`  ${name.padEnd(34)}${spread(samples[index] ?? [])}`);
+      console.log(
+        `  ${name.padEnd(34)}${spread((samples[index] ?? []).map(({ wallMs }) => wallMs))}`,
+      );
     }
     console.log(`\n  times the floor: ${ratios.withLinks.toFixed(2)} (goal: at most ${GOAL})`);
     console.log(`  times the floor without links: ${ratios.withoutLinks.toFixed(2)}`);

@@ -14,6 +14,8 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl, join } from "@std/path";
 import { pause, retry } from "../../lib/base/deadline.ts";
+import { median, spread } from "./figures.ts";
+import { LineClient } from "../e2e/line_client.ts";
 import { buildRig, SpicePeer } from "../e2e/spice_peer.ts";
 
 const HERE = fromFileUrl(new URL(".", import.meta.url));
@@ -28,8 +30,6 @@ const DEFAULT_ROUNDS = 4;
 /** The goals: updates per second beside the library's, and the share of a core when idle. */
 const RATE_GOAL = 1;
 const IDLE_GOAL = 0.01;
-/** Clock ticks per second of `/proc/PID/stat`: the same on every Linux. */
-const TICKS_PER_SECOND = 100;
 
 /** Counts of a client since its start. */
 interface Counts {
@@ -39,66 +39,6 @@ interface Counts {
   bytes: number;
   /** SHA-256 of the picture; ours only. */
   picture?: string;
-}
-
-/** A client that runs. */
-class Client implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #lines: AsyncGenerator<string, undefined>;
-
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
-    this.#writer = child.stdin.getWriter();
-    this.#lines = lines(child.stdout);
-  }
-
-  /** Starts a client and waits for its first picture. */
-  static async start([command, ...args]: readonly [string, ...string[]]): Promise<Client> {
-    const child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
-    const client = new Client(child);
-    if (await client.#line() !== "up") throw new Error(`Cannot start ${command}: it shows nothing`);
-    return client;
-  }
-
-  async #line(): Promise<string | undefined> {
-    return (await this.#lines.next()).value;
-  }
-
-  async counts(): Promise<Counts> {
-    await this.#writer.write(new TextEncoder().encode("\n"));
-    return JSON.parse(await this.#line() ?? "null");
-  }
-
-  /** Processor time since its start, in milliseconds. */
-  async cpuMs(): Promise<number> {
-    const stat = await Deno.readTextFile(`/proc/${this.#child.pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from the third field on
-    return (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_PER_SECOND;
-  }
-
-  /** Memory now and at most, in MiB. */
-  async memoryMiB(): Promise<{ now: number; most: number }> {
-    const status = await Deno.readTextFile(`/proc/${this.#child.pid}/status`);
-    const kib = (key: string) => Number(new RegExp(`${key}:\\s*(\\d+)`).exec(status)?.[1]);
-    return { now: kib("VmRSS") / 1024, most: kib("VmHWM") / 1024 };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#writer.close().catch(() => {});
-    this.#child.kill("SIGTERM");
-    await this.#child.status;
-    await this.#lines.return(undefined);
-  }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
-  let rest = "";
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const whole = (rest + text).split("\n");
-    rest = whole.pop() ?? "";
-    yield* whole;
-  }
 }
 
 /** One measurement under a flood. */
@@ -122,18 +62,18 @@ interface Contender {
 async function flood(contender: Contender, columns: number): Promise<Rate> {
   await using peer = await SpicePeer.start();
   await peer.primary(WIDTH, HEIGHT);
-  await using client = await Client.start(contender.command(pathOf(peer)));
+  await using client = await LineClient.start<Counts>(contender.command(pathOf(peer)));
   // The same things happen to both before the clock starts, so that compilers have seen them.
   await peer.command(`flood 0.5 ${columns}`);
   const flooding = peer.command(`flood ${FLOOD_S} ${columns}`);
   await pause(WARM_UP_MS);
   const [before, cpuBefore, start] = [
-    await client.counts(),
+    await client.ask(),
     await client.cpuMs(),
     performance.now(),
   ];
   await pause(FLOOD_S * 1000 - 2 * WARM_UP_MS);
-  const [after, cpuAfter, end] = [await client.counts(), await client.cpuMs(), performance.now()];
+  const [after, cpuAfter, end] = [await client.ask(), await client.cpuMs(), performance.now()];
   await flooding;
   const seconds = (end - start) / 1000;
   const perFrame = columns > 0 ? Math.ceil(WIDTH / columns) : 1;
@@ -148,10 +88,10 @@ async function flood(contender: Contender, columns: number): Promise<Rate> {
 }
 
 /** Fails unless the client's picture is the server's, as soon as all has come. */
-async function comparePictures(peer: SpicePeer, client: Client): Promise<void> {
+async function comparePictures(peer: SpicePeer, client: LineClient<Counts>): Promise<void> {
   const wanted = await sha256(await peer.expect());
   for (let n = 0; n < 100; n++) {
-    const { picture } = await client.counts();
+    const { picture } = await client.ask();
     if (picture === undefined || picture === wanted) return;
     await pause(50);
   }
@@ -196,7 +136,7 @@ async function idle(contender: Contender): Promise<Idle> {
       canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
     });
     await pause(3000); // the firmware gives up
-    await using client = await Client.start(contender.command(path));
+    await using client = await LineClient.start<Counts>(contender.command(path));
     await pause(2000); // attaching is over
     const [before, start] = [await client.cpuMs(), performance.now()];
     await pause(IDLE_MS);
@@ -207,19 +147,6 @@ async function idle(contender: Contender): Promise<Idle> {
     await qemu.status;
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const upper = sorted[Math.floor(sorted.length / 2)] ?? NaN;
-  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? NaN;
-  return (lower + upper) / 2;
-}
-
-/** "123.4 (110.0 to 150.2)" */
-function spread(values: readonly number[]): string {
-  const [least, most] = [Math.min(...values), Math.max(...values)];
-  return `${median(values).toFixed(1)} (${least.toFixed(1)} to ${most.toFixed(1)})`;
 }
 
 if (import.meta.main) {
