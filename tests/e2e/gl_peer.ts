@@ -13,15 +13,19 @@ export interface GlScanoutOptions {
   height: number;
   /** A DRM fourcc of a memfd ("XR24" when left out), "BGRA" or "RGBA" of a surface. */
   format?: string;
-  /** Bytes of a row of a memfd; as few as there can be when left out. */
+  /** Bytes of a row; as few as there can be when left out. */
   stride?: number;
   y0top?: boolean;
   /** The picture follows from it. */
   seed?: number;
   /** How many of the number's four bytes are in the pipe, or how many more. */
   bytes?: number;
-  /** Another number than the surface's. */
+  /** A number without a surface. */
   id?: number;
+  /** Planes of the surface. */
+  planes?: number;
+  /** Other processes do not find the surface. */
+  hidden?: boolean;
   /** The other end of the pipe is closed. */
   hung?: boolean;
   claim?: { width?: number; height?: number; stride?: number; fourcc?: string };
@@ -59,10 +63,12 @@ export interface GlArea {
 function scanoutWords(options: GlScanoutOptions): string {
   const { kind = "memory", width, height, claim = {} } = options;
   const words: string[] = [kind, String(width), String(height)];
-  for (const key of ["format", "stride", "seed", "bytes", "id"] as const) {
+  for (const key of ["format", "stride", "seed", "bytes", "id", "planes"] as const) {
     if (options[key] !== undefined) words.push(`${key}=${options[key]}`);
   }
-  for (const word of ["y0top", "hung"] as const) if (options[word] === true) words.push(word);
+  for (const word of ["y0top", "hung", "hidden"] as const) {
+    if (options[word] === true) words.push(word);
+  }
   for (const [key, value] of Object.entries(claim)) words.push(`claim_${key}=${value}`);
   return words.join(" ");
 }

@@ -161,6 +161,8 @@ static const char *parse_key(struct gl_request *request, char *word) {
       request->y0top = true;
     } else if (strcmp(word, "hung") == 0) {
       request->hung = true;
+    } else if (strcmp(word, "hidden") == 0) {
+      request->hidden = true;
     } else {
       return "no such word";
     }
@@ -178,6 +180,8 @@ static const char *parse_key(struct gl_request *request, char *word) {
     request->bytes = atoi(value);
   } else if (strcmp(word, "id") == 0) {
     request->id = (uint32_t)strtoul(value, NULL, 0);
+  } else if (strcmp(word, "planes") == 0) {
+    request->planes = (uint32_t)strtoul(value, NULL, 0);
   } else {
     return "no such key";
   }

@@ -3,6 +3,8 @@
  * client has made of it can be compared word by word. */
 #include "gl_buffer.h"
 
+#include "../../../native/tests/standin/iosurface_standin.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -132,13 +134,14 @@ static const char *make_memory(struct gl_buffer *buffer, const struct gl_request
 }
 
 /* Writes what a QEMU writes into a pipe, or less, or more. */
-static const char *make_pipe(struct gl_buffer *buffer, const struct gl_request *request) {
+static const char *make_pipe(struct gl_buffer *buffer, const struct gl_request *request,
+                             uint32_t id) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return strerror(errno);
   buffer->fd = ends[0];
   buffer->write_end = ends[1];
   uint8_t bytes[16] = {0};
-  memcpy(bytes, &request->id, sizeof request->id);
+  memcpy(bytes, &id, sizeof id);
   if (request->bytes > 0 && write(ends[1], bytes, (size_t)request->bytes) != request->bytes) {
     return strerror(errno);
   }
@@ -158,8 +161,19 @@ static const char *make_surface(struct gl_buffer *buffer, const struct gl_reques
   buffer->format = format_by_name(as);
   buffer->stride = 0;
   buffer->fourcc = multi_character(request->format);
-  if (!request->id) return "expected id=NUMBER";
-  return make_pipe(buffer, request);
+  if (request->id) return make_pipe(buffer, request, request->id);
+  struct iosurface_standin shape = {.width = buffer->width,
+                                    .height = buffer->height,
+                                    .format = buffer->fourcc,
+                                    .bytes_per_row = request->stride,
+                                    .planes = request->planes,
+                                    .hidden = request->hidden};
+  buffer->surface = iosurface_standin_make(&shape);
+  if (!buffer->surface) return "the system makes no such surface";
+  IOSurfaceLock(buffer->surface, 0, NULL); /* for as long as there is the buffer */
+  buffer->rows = IOSurfaceGetBaseAddress(buffer->surface);
+  buffer->row_bytes = (uint32_t)IOSurfaceGetBytesPerRow(buffer->surface);
+  return make_pipe(buffer, request, IOSurfaceGetID(buffer->surface));
 }
 
 static void claim(struct gl_buffer *buffer, const struct gl_request *request) {
@@ -201,6 +215,10 @@ void gl_buffer_free(struct gl_buffer *buffer) {
   if (buffer->is_mapped) munmap(buffer->rows, buffer->size);
   if (buffer->fd >= 0) close(buffer->fd);
   if (buffer->write_end >= 0) close(buffer->write_end);
+  if (buffer->surface) {
+    IOSurfaceUnlock(buffer->surface, 0, NULL);
+    CFRelease(buffer->surface);
+  }
   free(buffer->picture);
   free(buffer);
 }

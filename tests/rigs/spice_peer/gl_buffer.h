@@ -18,10 +18,13 @@ struct gl_request {
   uint32_t claim[GL_CLAIMS];
   int bytes;   /* in the pipe */
   bool hung;   /* the pipe's write end is closed already */
-  uint32_t id; /* the number */
+  uint32_t id; /* a number without a surface; 0: that of a new one */
+  uint32_t planes; /* of the surface */
+  bool hidden;     /* other processes do not find the surface */
 };
 
 struct gl_format;
+struct __IOSurface;
 
 struct gl_buffer {
   uint32_t width, height, stride, fourcc;
@@ -29,6 +32,7 @@ struct gl_buffer {
   uint32_t claim[GL_CLAIMS]; /* what the message says */
   int fd;                    /* owned; the server gets duplicates */
   int write_end;             /* of a pipe, or -1 */
+  struct __IOSurface *surface; /* owned, or NULL */
   const struct gl_format *format;
   uint8_t *rows;
   uint32_t row_bytes;

@@ -55,9 +55,10 @@
  *   scanout memory W H [KEY=VALUE|WORD …]  a memfd with a picture. Keys: format (DRM fourcc, XR24),
  *                                     stride (bytes), seed; word: y0top
  *   scanout pipe W H [KEY=VALUE|WORD …]    a pipe with the number of a surface, as on macOS. Keys:
- *                                     format (BGRA, RGBA), id (the number), bytes (how many of it, or
- *                                     more, are in the pipe); words: y0top,
- *                                     hung (the pipe's other end is closed)
+ *                                     format (BGRA, RGBA), stride, seed, planes of the surface; id (a
+ *                                     number without a surface), bytes (how many of the number's, or
+ *                                     more, are in the pipe). Words: y0top, hidden (others do not find
+ *                                     the surface), hung (the pipe's other end is closed)
  *                                     Keys of both, for what the message says otherwise:
  *                                     claim_width, claim_height, claim_stride, claim_fourcc
  *   again                             the same scanout once more: the same memfd, the same pipe
