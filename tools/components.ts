@@ -174,6 +174,19 @@ export const COMPONENTS: readonly Component[] = [
     },
   },
   {
+    what: "kmscube, for a guest that renders with OpenGL",
+    level: "all",
+    linux: {
+      present: [
+        "/usr/bin/kmscube",
+        "/usr/lib/*/dri/virtio_gpu_dri.so",
+        "/usr/lib/*/libGLESv2.so.2",
+      ],
+      packages: [["kmscube"], ["libgl1-mesa-dri"], ["libgles2"]],
+    },
+    optional: true,
+  },
+  {
     what: "the SPICE guest agent and an X server without a screen, for tests of clipboards",
     level: "all",
     linux: {

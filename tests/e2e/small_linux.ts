@@ -2,7 +2,7 @@
  * A Linux that is up in seconds even without hardware virtualisation: the kernel of Debian's
  * installer, and an initrd with the few of its files that a test wants, and a script.
  */
-import { makeInitrd, program, readInitrd } from "./initrd.ts";
+import { type ArchiveFile, makeInitrd, program, readInitrd } from "./initrd.ts";
 import { findInstaller } from "./make_guest.ts";
 
 /** What is taken of the installer: a shell with its tools, their library, drivers of displays. */
@@ -15,7 +15,7 @@ const WANTED = new RegExp(
 );
 
 /** Drivers of displays with what they need, in the order in which they can be loaded. */
-const MODULES = [
+export const MODULES: readonly string[] = [
   "virtio",
   "virtio_ring",
   "virtio_pci_legacy_dev",
@@ -80,8 +80,15 @@ export interface SmallLinux {
   initrd: string;
 }
 
-/** Makes the initrd in `folder`; undefined where Debian's installer is not there. */
-export async function makeSmallLinux(folder: string): Promise<SmallLinux | undefined> {
+/** A kernel, and the files of an initrd for it. */
+export interface LinuxParts {
+  kernel: string;
+  /** The shell, its tools and library, and the drivers of displays as `m/NAME.ko`. */
+  files: ArchiveFile[];
+}
+
+/** Takes Debian's installer to pieces; undefined where it is not there. */
+export async function takeLinux(): Promise<LinuxParts | undefined> {
   const installer = await findInstaller("amd64");
   if (installer === undefined) return undefined;
   const files = await readInitrd(installer.initrd, (path) => WANTED.test(path));
@@ -89,8 +96,15 @@ export async function makeSmallLinux(folder: string): Promise<SmallLinux | undef
     const module = /[^/]+\.ko$/.exec(file.path);
     return module === null ? file : { ...file, path: `m/${module[0]}` };
   });
+  return { kernel: installer.kernel, files: flat };
+}
+
+/** Makes the initrd in `folder`; undefined where Debian's installer is not there. */
+export async function makeSmallLinux(folder: string): Promise<SmallLinux | undefined> {
+  const linux = await takeLinux();
+  if (linux === undefined) return undefined;
   const initrd = `${folder}/initrd`;
   const init = program("init", new TextEncoder().encode(INIT));
-  await Deno.writeFile(initrd, makeInitrd([...flat, init]));
-  return { kernel: installer.kernel, initrd };
+  await Deno.writeFile(initrd, makeInitrd([...linux.files, init]));
+  return { kernel: linux.kernel, initrd };
 }
