@@ -1,0 +1,82 @@
+/* What the tests of the library share: counting, and a look at what is left open.
+ * Each program includes it once. */
+#ifndef UTM_TESTS_CHECK_H
+#define UTM_TESTS_CHECK_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int passed;
+static int failed;
+
+/* Counts a check, and says where it failed. */
+#define CHECK(ok) check_at((ok), #ok, __FILE__, __LINE__)
+/* The same for two integers, which it shows. */
+#define CHECK_EQUAL(actual, expected) \
+  check_equal_at((int64_t)(actual), (int64_t)(expected), #actual, __FILE__, __LINE__)
+
+static inline bool check_at(bool ok, const char *what, const char *file, int line) {
+  if (ok) {
+    passed++;
+  } else {
+    failed++;
+    printf("FAILED: %s:%d: %s\n", file, line, what);
+  }
+  return ok;
+}
+
+static inline bool check_equal_at(int64_t actual, int64_t expected, const char *what,
+                                  const char *file, int line) {
+  bool ok = check_at(actual == expected, what, file, line);
+  if (!ok) printf("  is %lld, expected %lld\n", (long long)actual, (long long)expected);
+  return ok;
+}
+
+/* Ends the program where a test cannot even begin. */
+static inline void require(bool ok, const char *what) {
+  if (ok) return;
+  perror(what);
+  exit(1);
+}
+
+/* How many descriptors are open now. */
+static inline int count_fds(void) {
+  DIR *folder = opendir("/dev/fd");
+  require(folder != NULL, "/dev/fd");
+  int count = -1; /* the folder's own */
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    if (entry->d_name[0] != '.') count++;
+  }
+  closedir(folder);
+  return count;
+}
+
+static inline bool is_open(int32_t fd) {
+  return fcntl(fd, F_GETFD) >= 0;
+}
+
+static inline bool is_cloexec(int32_t fd) {
+  return (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+/* Runs the tests in `list`, ended by NULL, checks after each that it has left no
+ * descriptor open, and prints the summary. Returns the exit status. A SIGPIPE
+ * ends the program: it keeps its default. */
+static inline int run_tests(const char *suite, void (*const list[])(void)) {
+  signal(SIGPIPE, SIG_DFL);
+  for (int i = 0; list[i]; i++) {
+    int before = count_fds();
+    list[i]();
+    if (!CHECK_EQUAL(count_fds(), before)) printf("  after test %d of %s\n", i + 1, suite);
+  }
+  printf("native %s: %d passed, %d failed\n", suite, passed, failed);
+  return failed == 0 ? 0 : 1;
+}
+
+#endif
