@@ -1,0 +1,187 @@
+/**
+ * Symbols of `native/utm_shim.h`, in its order, with the C prototype beside each parameter.
+ * `tests/unit/shim_symbols_test.ts` compares the two.
+ *
+ * How C's types are bound: arrays and pointers to what the caller has are `"buffer"`, `void *` and
+ * opaque structs `"pointer"`. A call that can wait blocks its thread here, which is for a Worker whose
+ * whole work is that wait; {@linkcode WAITING} is for everybody else.
+ */
+
+/** The number of the header. */
+const ABI = {
+  utm_shim_abi: { parameters: [], result: "i32" },
+} as const;
+
+/** Descriptors. */
+const DESCRIPTORS = {
+  utm_shim_close: {
+    parameters: [
+      "i32", // int32_t fd
+    ],
+    result: "i32",
+  },
+  utm_shim_dup: {
+    parameters: [
+      "i32", // int32_t fd
+    ],
+    result: "i32", // descriptor
+  },
+  utm_shim_identify: {
+    parameters: [
+      "i32", // int32_t fd
+      "buffer", // uint64_t id[2]
+    ],
+    result: "i32", // UTM_FD_*
+  },
+  utm_shim_pipe: {
+    parameters: [
+      "buffer", // int32_t ends[2]
+    ],
+    result: "i32",
+  },
+} as const;
+
+/** Waiting. */
+const WAITS = {
+  utm_shim_wake_open: {
+    parameters: [
+      "buffer", // int32_t ends[2]
+    ],
+    result: "i32",
+  },
+  utm_shim_wake: {
+    parameters: [
+      "i32", // int32_t end
+    ],
+    result: "i32",
+  },
+  utm_shim_wake_clear: {
+    parameters: [
+      "i32", // int32_t end
+    ],
+    result: "i32", // times
+  },
+  utm_shim_poll: {
+    parameters: [
+      "i32", // int32_t fd
+      "i32", // int32_t events, UTM_READABLE | UTM_WRITABLE
+      "i32", // int32_t wake, -1: none
+      "i32", // int32_t timeout_ms
+    ],
+    result: "i32", // events
+  },
+} as const;
+
+/** Unix sockets. */
+const SOCKETS = {
+  utm_shim_connect: {
+    parameters: [
+      "buffer", // const char *path
+    ],
+    result: "i32", // descriptor
+  },
+  utm_shim_listen: {
+    parameters: [
+      "buffer", // const char *path
+      "i32", // int32_t backlog
+    ],
+    result: "i32", // descriptor
+  },
+  utm_shim_accept: {
+    parameters: [
+      "i32", // int32_t sock
+      "i32", // int32_t wake
+      "i32", // int32_t timeout_ms
+    ],
+    result: "i32", // descriptor
+  },
+  utm_shim_socketpair: {
+    parameters: [
+      "buffer", // int32_t ends[2]
+    ],
+    result: "i32",
+  },
+  utm_shim_recv: {
+    parameters: [
+      "i32", // int32_t sock
+      "i32", // int32_t wake
+      "buffer", // uint8_t *data
+      "u32", // uint32_t cap, bytes
+      "buffer", // int32_t *fds
+      "u32", // uint32_t fds_cap
+      "buffer", // uint32_t *fd_count
+      "i32", // int32_t timeout_ms
+    ],
+    result: "i32", // bytes
+  },
+  utm_shim_send: {
+    parameters: [
+      "i32", // int32_t sock
+      "i32", // int32_t wake
+      "buffer", // const uint8_t *data
+      "u32", // uint32_t len, bytes
+      "buffer", // const int32_t *fds
+      "u32", // uint32_t fd_count
+      "i32", // int32_t timeout_ms
+    ],
+    result: "i32", // bytes
+  },
+  utm_shim_writev: {
+    parameters: [
+      "i32", // int32_t sock
+      "i32", // int32_t wake
+      "buffer", // const uint8_t *head
+      "u32", // uint32_t head_len, bytes
+      "buffer", // const uint8_t *body
+      "u32", // uint32_t body_len, bytes
+      "i32", // int32_t timeout_ms
+    ],
+    result: "i32", // bytes
+  },
+} as const;
+
+/** Shared memory. */
+const MEMORY = {
+  utm_shim_memory_create: {
+    parameters: [
+      "u64", // uint64_t size, bytes
+    ],
+    result: "i32", // descriptor
+  },
+  utm_shim_memory_map: {
+    parameters: [
+      "i32", // int32_t fd
+      "u64", // uint64_t size, bytes
+      "i32", // int32_t writable
+      "buffer", // void **at
+    ],
+    result: "i32",
+  },
+  utm_shim_memory_unmap: {
+    parameters: [
+      "pointer", // void *at
+      "u64", // uint64_t size, bytes
+    ],
+    result: "i32",
+  },
+} as const;
+
+/** Every symbol, in header order. */
+export const SYMBOLS = {
+  ...ABI,
+  ...DESCRIPTORS,
+  ...WAITS,
+  ...SOCKETS,
+  ...MEMORY,
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/**
+ * The wait itself once more, on another thread, its result a promise: who waits so receives and sends
+ * afterwards, without waiting.
+ */
+export const WAITING = {
+  utm_shim_poll_async: { ...WAITS.utm_shim_poll, name: "utm_shim_poll", nonblocking: true },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** What {@linkcode SYMBOLS} and {@linkcode WAITING} are once the library is open. */
+export type ShimSymbols = Deno.StaticForeignLibraryInterface<typeof SYMBOLS & typeof WAITING>;

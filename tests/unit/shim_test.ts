@@ -1,0 +1,149 @@
+/** Owners of descriptors, sockets and memory, on the library itself. */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { failure, ShimCallError } from "../../ffi/errno.ts";
+import { openPipe, OwnedFd } from "../../ffi/fd.ts";
+import { loadShim } from "../../ffi/load.ts";
+import { createMemory, MappedMemory } from "../../ffi/memory.ts";
+import { UnixSocket } from "../../ffi/socket.ts";
+import { openWaker } from "../../ffi/waker.ts";
+import { ShimError } from "../../lib/base/errors.ts";
+import { countFds, shimTest } from "./open_shim.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("loadShim tells where there is no library, and what to do", () => {
+  const error = assertThrows(() => loadShim("/nowhere/libutm_shim.so"), ShimError, "/nowhere");
+  assert(error.hint?.includes("UTMOST_SHIM"));
+});
+
+Deno.test("ShimCallError names the failure", () => {
+  const error = new ShimCallError("receive", failure("ECONNRESET"));
+  assertEquals([error.message, error.code], ["Cannot receive: ECONNRESET", "ECONNRESET"]);
+  assertEquals(new ShimCallError("receive", -9999).message, "Cannot receive: error 9999");
+});
+
+shimTest("OwnedFd closes what it owns, once, and not what was taken", (shim) => {
+  const before = countFds();
+  const [reading, writing] = openPipe(shim);
+  const copy = reading.dup();
+  assertEquals(copy.identify(), reading.identify());
+  assertEquals(copy.identify().kind, "pipe");
+  assertEquals(countFds(), before + 3);
+  reading[Symbol.dispose]();
+  reading[Symbol.dispose]();
+  assertThrows(() => reading.number, TypeError);
+  const number = copy.take();
+  copy[Symbol.dispose]();
+  assertThrows(() => copy.take(), TypeError);
+  assertEquals(countFds(), before + 2);
+  new OwnedFd(shim, number)[Symbol.dispose]();
+  writing[Symbol.dispose]();
+  assertEquals(countFds(), before);
+  assertThrows(() => new OwnedFd(shim, -1), RangeError);
+});
+
+shimTest("UnixSocket carries descriptors beside bytes", (shim) => {
+  const before = countFds();
+  {
+    const [one, other] = UnixSocket.pair(shim);
+    using _one = one;
+    using _other = other;
+    using memory = createMemory(shim, 4096);
+    assertEquals(one.send(bytes("abc"), [memory, memory]), 3);
+    const into = new Uint8Array(10);
+    const fds: OwnedFd[] = [];
+    assertEquals(other.receive(into, fds), 3);
+    assertEquals(into.subarray(0, 3), bytes("abc"));
+    assertEquals(fds.map((fd) => fd.identify()), [memory.identify(), memory.identify()]);
+    for (const fd of fds.splice(0)) fd[Symbol.dispose]();
+
+    assertEquals(one.send(bytes("x"), Array<OwnedFd>(5).fill(memory)), 1);
+    assertEquals(other.receive(into, fds), 1); // there is room for four
+    assertEquals([fds.length, other.lostFds], [0, 1]);
+    assertEquals(other.receive(into, fds, { timeoutMs: 0 }), "late");
+    one[Symbol.dispose]();
+    assertEquals(other.receive(into, fds), 0);
+    assertThrows(() => other.send(bytes("x")), ShimCallError, "EPIPE");
+  }
+  assertEquals(countFds(), before);
+});
+
+shimTest("UnixSocket.receive and send end when they are woken, before anything else", (shim) => {
+  const [one, other] = UnixSocket.pair(shim);
+  using _one = one;
+  using _other = other;
+  const { wakeUp, waker } = openWaker(shim);
+  using _wakeUp = wakeUp;
+  const into = new Uint8Array(1);
+  one.send(bytes("x"));
+  assert(waker.wake());
+  assertEquals(other.receive(into, [], { wakeUp }), "woken");
+  assert(wakeUp.clear());
+  assertEquals(other.receive(into, [], { wakeUp }), 1);
+  const large = new Uint8Array(8 << 20);
+  const sent = one.send(large, [], { wakeUp, timeoutMs: 0 });
+  assert(typeof sent === "number" && sent > 0 && sent < large.length);
+  assertEquals(one.send(large, [], { wakeUp, timeoutMs: 0 }), "late");
+  waker.wake();
+  assertEquals(one.send(large, [], { wakeUp }), "woken");
+  waker[Symbol.dispose]();
+  assert(wakeUp.clear()); // it was woken before
+  assertEquals(wakeUp.clear(), false);
+});
+
+shimTest("UnixSocket.readable waits on another thread", async (shim) => {
+  const [one, other] = UnixSocket.pair(shim);
+  using _one = one;
+  using _other = other;
+  assertEquals(await other.readable({ timeoutMs: 1 }), false);
+  const waiting = other.readable();
+  one.send(bytes("x"));
+  assertEquals(await waiting, true);
+  const { wakeUp, waker } = openWaker(shim);
+  using _wakeUp = wakeUp;
+  using _waker = waker;
+  const woken = one.readable({ wakeUp });
+  waker.wake();
+  assertEquals(await woken, false);
+});
+
+shimTest("UnixSocket.connect reaches a server, and tells where there is none", async (shim) => {
+  const folder = await Deno.makeTempDir({ prefix: "utmost-shim-" });
+  try {
+    const path = join(folder, "s");
+    assertEquals(
+      assertThrows(() => UnixSocket.connect(shim, path), ShimCallError, path).code,
+      "ENOENT",
+    );
+    assertThrows(() => UnixSocket.connect(shim, "x".repeat(200)), ShimCallError, "ENAMETOOLONG");
+    assertThrows(() => UnixSocket.connect(shim, "x\0y"), TypeError);
+    using listener = Deno.listen({ transport: "unix", path });
+    using client = UnixSocket.connect(shim, path);
+    using server = await listener.accept();
+    await server.write(bytes("hello"));
+    const into = new Uint8Array(10);
+    assertEquals(client.receive(into, []), 5);
+    client.send(bytes("hi"));
+    assertEquals(await server.read(into), 2);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+shimTest("MappedMemory is shared, and empty once it is disposed", (shim) => {
+  const before = countFds();
+  const fd = createMemory(shim, 10_000);
+  const one = MappedMemory.map(shim, fd, 10_000, { writable: true });
+  using other = MappedMemory.map(shim, fd, 10_000);
+  assertThrows(() => MappedMemory.map(shim, fd, 10_001), ShimCallError, "EINVAL");
+  fd[Symbol.dispose]();
+  const view = one.bytes;
+  view[9_999] = 77;
+  assertEquals(other.bytes[9_999], 77);
+  assertEquals(other.bytes.length, 10_000);
+  one[Symbol.dispose]();
+  one[Symbol.dispose]();
+  assertEquals([view.length, one.bytes.length], [0, 0]);
+  assertEquals(countFds(), before);
+});
