@@ -1,0 +1,92 @@
+/** What a GL display takes from the native side: `ffi/scanout.ts` and `ffi/egl.ts` have it. */
+import type { BufferKind } from "./gl_ledger.ts";
+
+/** Pixels of a picture, from its top left corner. */
+export interface PixelRect {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** A scanout as GL_SCANOUT_UNIX describes it. Source: spice.proto, DisplayChannel. */
+export interface ScanoutShape {
+  /** Pixels. */
+  width: number;
+  height: number;
+  /** Bytes from one row to the next; 0 where the buffer itself knows (macOS). */
+  stride: number;
+  /** The format as the server says; on macOS it means nothing. */
+  fourcc: number;
+  /** Bit 0, Y0TOP: on Linux the rows are upside down in memory. */
+  flags: number;
+}
+
+/** A buffer of the guest's. */
+export interface GuestBuffer extends Disposable {
+  readonly kind: BufferKind;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /**
+   * Reads a part by the CPU.
+   *
+   * @param pixels Where to: 0xffRRGGBB each, the top line first, without padding.
+   * @returns The bytes that the CPU has copied.
+   */
+  read(part: PixelRect, pixels: Uint32Array): number;
+}
+
+/** A texture of ours that other processes can use; what they show is a copy of the guest's picture. */
+export interface SharedTexture {
+  kind: BufferKind;
+  /** Pixels. */
+  width: number;
+  height: number;
+  /** Bytes from one row to the next. */
+  stride: number;
+  /** A DRM fourcc, or an IOSurface's format. */
+  fourcc: number;
+  /** The descriptor's number, the receiver's to close; -1 for an IOSurface. */
+  fd: number;
+  /** The IOSurface's id; 0 for others. */
+  surfaceId: number;
+}
+
+/** EGL with one context, and a texture of ours that follows the guest's buffer. */
+export interface GlPipeline<B extends GuestBuffer = GuestBuffer> extends Disposable {
+  /** Makes a buffer the source of copies; a buffer that was imported before costs nothing. */
+  import(buffer: B): void;
+  /**
+   * Copies a part of the source to our texture, which is made anew when the size has changed. Returns
+   * once the guest may draw again.
+   *
+   * @returns The bytes that the CPU has copied.
+   */
+  copy(part: PixelRect): number;
+  /**
+   * Reads our texture back.
+   *
+   * @param pixels 0xffRRGGBB each, the top line first, without padding, as large as the texture.
+   * @returns The bytes that the CPU has copied.
+   */
+  read(pixels: Uint32Array): number;
+  /** Lends our texture to other processes. */
+  share(): SharedTexture;
+}
+
+/** Opens what a GL display takes. */
+export interface GlDriver<F extends Disposable = Disposable, B extends GuestBuffer = GuestBuffer> {
+  /**
+   * Opens the buffer that a scanout came with.
+   *
+   * @param fd Taken over in every case.
+   * @param previous The buffer that was opened last and is open still.
+   * @returns undefined if it is `previous` once more.
+   * @throws {ShimCallError} `ESTALE`: it has been replaced. `ENOENT`: there is no such surface. `EINVAL`,
+   * `ENOTSUP`, `EBADF`, `EPROTO`: its shape, its format, its descriptor or its pipe make no sense.
+   */
+  openBuffer(fd: F, shape: ScanoutShape, previous: B | undefined): B | undefined;
+  /** Opens EGL. @throws {UtmostError} where it cannot be had. */
+  openPipeline(): GlPipeline<B>;
+}
