@@ -46,6 +46,8 @@ export interface GlFacts {
   /** The device that is to draw; null where any with `-gl` will do. */
   device: string | null;
   hasShim: boolean;
+  /** Why it is not there. */
+  shimObstacle?: string;
   /** SPICE is told to listen on a TCP port, too. */
   remote: boolean;
 }
@@ -89,7 +91,9 @@ export function namesGlApi(host: Pick<Host, "os" | "utm">, qemu: QemuCapabilitie
 }
 
 /** The first thing that is missing for GL scanouts; undefined where they work. */
-export function glLack({ host, qemu, device, hasShim, remote }: GlFacts): GlLack | undefined {
+export function glLack(
+  { host, qemu, device, hasShim, shimObstacle, remote }: GlFacts,
+): GlLack | undefined {
   const name = qemuName(qemu);
   const mac = host.os === "darwin";
   if (!hasSpice(host, qemu)) {
@@ -142,7 +146,8 @@ export function glLack({ host, qemu, device, hasShim, remote }: GlFacts): GlLack
   }
   if (!hasShim) {
     return {
-      why: "the native shim, which takes GL scanouts, is not there",
+      why: "the native shim, which takes GL scanouts, is not there" +
+        (shimObstacle === undefined ? "" : ` (${shimObstacle})`),
       expected: "libutm_shim",
       hint: "Build it (deno task native), or name it with UTMOST_SHIM",
       headlessWorks: true,
@@ -176,6 +181,7 @@ export function chooseGl(
     qemu,
     device: devices.find((name) => !hasDevice(qemu, name)) ?? devices[0] ?? null,
     hasShim: options.hasShim === true,
+    ...(options.shimObstacle === undefined ? {} : { shimObstacle: options.shimObstacle }),
     remote: listensRemotely(config, options),
   });
   const [renderNode] = nodes;

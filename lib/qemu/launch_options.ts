@@ -32,6 +32,8 @@ export interface CommandOptions {
    * Left out: it is not there.
    */
   hasShim?: boolean;
+  /** Why it cannot be used: a message, for people. */
+  shimObstacle?: string;
   /** `--memory`, MiB. */
   memoryMiB?: number;
   /** `--cpus`. */

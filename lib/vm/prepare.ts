@@ -4,7 +4,7 @@
  * Nothing is written and nothing of the bundle runs here, so `argv` and `inspect` use it, too.
  */
 import { places } from "../base/places.ts";
-import { BundleError, HostError } from "../base/errors.ts";
+import { BundleError, HostError, ShimError } from "../base/errors.ts";
 import { buildPlan } from "../qemu/adapt.ts";
 import { wantsGl } from "../qemu/adapt_gl.ts";
 import { missingQemuHint, probeHost } from "../qemu/host.ts";
@@ -105,18 +105,26 @@ export async function prepare(
   const command: CommandOptions = {
     ...request.options,
     ...(granted === undefined ? {} : { allowNetwork: granted.has("network") }),
-    ...(wantsGl(config, request.options)
-      ? { hasShim: options.host !== undefined || await hasShim() }
-      : {}),
+    ...(wantsGl(config, request.options) ? await lookForShim(options.host !== undefined) : {}),
   };
   const plan = buildPlan(config, files, host, command, sockets);
   if (request.options.strict) refuseSubstitutions(bundle, plan);
   return { request, bundle, files, state, host, plan };
 }
 
-/** Whether the native shim is there. */
-function hasShim(): Promise<boolean> {
-  return Promise.resolve(false); // it has no loader yet
+/** Whether the native shim is there; a described host has it. */
+async function lookForShim(
+  isDescribed: boolean,
+): Promise<Pick<CommandOptions, "hasShim" | "shimObstacle">> {
+  if (isDescribed) return { hasShim: true };
+  const { loadShim } = await import("../../ffi/load.ts");
+  try {
+    using _shim = loadShim();
+    return { hasShim: true };
+  } catch (error) {
+    if (!(error instanceof ShimError)) throw error;
+    return { hasShim: false, shimObstacle: error.message };
+  }
 }
 
 /** Under `--strict`, what would only be reported is an error. */
