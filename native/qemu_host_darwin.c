@@ -1,4 +1,6 @@
-/* macOS has no parent-death signal: a watcher waits on kqueue instead.
+/* macOS has no parent-death signal: a watcher waits on kqueue instead. And it
+ * looks for the frameworks of UTM.app beside the program that runs, not beside
+ * the library that asks for them.
  *
  * The watcher is the child, and the program stays in the process that the
  * supervisor started: so its pid, exit status and signals (SIGKILL, too) need
@@ -6,7 +8,12 @@
 #include "qemu_host.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <mach-o/dyld.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/event.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -43,4 +50,46 @@ int32_t qemu_host_die_with(pid_t parent) {
   if (watcher < 0) return -errno;
   if (watcher == 0) watch(parent, program);
   return getppid() == parent ? 0 : -ESRCH;
+}
+
+/* Says in the environment that we have been started anew, and for which folder:
+ * a system that takes DYLD_ variables away must not make us try for ever. */
+static const char MARK[] = "UTMOST_QEMU_HOST_FRAMEWORKS";
+
+/* The folder of `…/Frameworks/X.framework/Versions/A/X`, or of a plain library. */
+static int32_t frameworks_of(const char *library, char folder[PATH_MAX]) {
+  const char *framework = strstr(library, ".framework/");
+  size_t length = framework ? (size_t)(framework - library) : strlen(library);
+  while (length > 0 && library[length - 1] != '/') length--;
+  if (length == 0) return -EINVAL; /* no folder: dyld searches where it always does */
+  if (length >= PATH_MAX) return -ENAMETOOLONG;
+  memcpy(folder, library, length - 1);
+  folder[length - 1] = '\0';
+  return 0;
+}
+
+/* The libraries name each other @rpath/…, which dyld resolves by the rpaths of
+ * the running program. The fall-back folders count as well, but dyld reads those
+ * from the environment once, as a program starts. */
+int32_t qemu_host_find_frameworks(const char *library, char **argv) {
+  char folder[PATH_MAX];
+  int32_t result = frameworks_of(library, folder);
+  if (result == -EINVAL) return 0;
+  if (result != 0) return result;
+  const char *mark = getenv(MARK);
+  if (mark && strcmp(mark, folder) == 0) return unsetenv(MARK) == 0 ? 0 : -errno;
+
+  const char *before = getenv("DYLD_FALLBACK_FRAMEWORK_PATH");
+  char paths[2 * PATH_MAX];
+  int length = before && *before ? snprintf(paths, sizeof paths, "%s:%s", folder, before)
+                                 : snprintf(paths, sizeof paths, "%s", folder);
+  if (length < 0 || (size_t)length >= sizeof paths) return -ENAMETOOLONG;
+  char self[PATH_MAX];
+  uint32_t size = sizeof self;
+  if (_NSGetExecutablePath(self, &size) != 0) return -ENAMETOOLONG;
+  if (setenv("DYLD_FALLBACK_FRAMEWORK_PATH", paths, 1) != 0 || setenv(MARK, folder, 1) != 0) {
+    return -errno;
+  }
+  execv(self, argv);
+  return -errno;
 }
