@@ -76,6 +76,7 @@ int32_t qemu_host_find_frameworks(const char *library, char **argv) {
   int32_t result = frameworks_of(library, folder);
   if (result == -EINVAL) return 0;
   if (result != 0) return result;
+  if (setenv("ANGLE_DEFAULT_PLATFORM", "metal", 0) != 0) return -errno; /* as UTM does for gl=es */
   const char *mark = getenv(MARK);
   if (mark && strcmp(mark, folder) == 0) return unsetenv(MARK) == 0 ? 0 : -errno;
 

@@ -34,6 +34,7 @@ import type {
   Substitution,
 } from "./launch_options.ts";
 import { property, type QemuOption, toArgv } from "./option.ts";
+import { runnable, utmVariables } from "./utm_app.ts";
 
 /** What a plan is made from. */
 export interface AdaptInput {
@@ -125,9 +126,13 @@ export function adapt(machine: readonly QemuOption[], input: AdaptInput): Launch
   const helpers: Helper[] = [];
   const withSockets = adaptChardevs(rewritten, at, controlSockets);
   const firmware = adaptFirmware(adaptTpm(withSockets, at, helpers), at);
-  const argv = toArgv([...withoutMissing(firmware.options, at), ...users]);
+  const [binary, ...argv] = runnable(
+    host.utm,
+    host.qemu?.binary ?? `qemu-system-${architecture}`,
+    toArgv([...withoutMissing(firmware.options, at), ...users]),
+  );
   return {
-    binary: host.qemu?.binary ?? `qemu-system-${architecture}`,
+    binary,
     argv,
     helpers,
     substitutions: at.substitutions,
@@ -193,26 +198,13 @@ function utmPlan(machine: readonly QemuOption[], input: AdaptInput): LaunchPlan 
   };
 }
 
-/** Middle part of the name of UTM's variable stores. */
-const UTM_VARS: Readonly<Record<string, string>> = {
-  arm: "arm",
-  aarch64: "arm",
-  i386: "i386",
-  x86_64: "i386",
-  riscv64: "riscv",
-  loongarch64: "loongarch64",
-};
-
 /** UTM's template for variables that are missing. */
 function utmVarsTemplate(
   machine: readonly QemuOption[],
   { config, files, host }: AdaptInput,
 ): string | undefined {
   const code = machine.find((it) => it.from === "QEMU.UEFIBoot" && property(it, "unit") === "0");
-  const image = UTM_VARS[config.system.architecture];
-  if (code === undefined || image === undefined || files.efiVarsBytes !== undefined) {
-    return undefined;
-  }
-  const secure = property(code, "file.filename")?.includes("-secure-code") ? "-secure" : "";
-  return `${host.resources}/edk2-${image}${secure}-vars.fd`;
+  if (code === undefined || files.efiVarsBytes !== undefined) return undefined;
+  const secure = property(code, "file.filename")?.includes("-secure-code") ?? false;
+  return utmVariables(host.resources ?? "", config.system.architecture, secure);
 }

@@ -68,6 +68,7 @@ export function adaptAccelerator(options: readonly QemuOption[], at: Adapting): 
   const { name } = at.accelerator;
   return options.map((option) => {
     if (option.flag !== "-accel" || name === "tcg") return option;
+    if (name === "hvf" && at.host.utm !== undefined) return option;
     if (option.properties?.some(([key]) => key === "tso")) {
       substitute(at, "QEMU.TSO", "on", "off", "only UTM's QEMU orders memory as x86 does");
     }

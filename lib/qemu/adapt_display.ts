@@ -88,7 +88,12 @@ function glProperties(
   { from }: QemuOption,
   at: Adapting,
 ): Property[] {
-  if (isGl(device) && at.host.utm !== undefined) return [...properties];
+  if (isGl(device) && at.host.utm !== undefined) {
+    const known = at.qemu.deviceProperties[device];
+    return properties.filter(([key]) =>
+      !GL_PROPERTIES.includes(key) || (known?.includes(key) ?? true)
+    );
+  }
   const [kept, dropped] = [true, false].map((keep) =>
     properties.filter(([key]) => GL_PROPERTIES.includes(key) !== keep)
   ) as [Property[], Property[]];

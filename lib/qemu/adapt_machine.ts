@@ -63,6 +63,7 @@ export function adaptGlobals(options: readonly QemuOption[], at: Adapting): Qemu
  * machines start without.
  */
 export function adaptClassicMacs(options: readonly QemuOption[], at: Adapting): QemuOption[] {
+  if (at.host.utm !== undefined) return [...options];
   return options.filter((option) => {
     const tablet = option.from === "Input" && option.head?.startsWith("virtio-tablet");
     const helper = option.from === "System.Target" &&

@@ -6,6 +6,7 @@ import { hasDevice, offers, qemuName } from "./adapt_capabilities.ts";
 import { socketPath } from "./adapt_sockets.ts";
 import type { Helper } from "./launch_options.ts";
 import { property, type QemuOption, withProperty } from "./option.ts";
+import { runnable } from "./utm_app.ts";
 
 /** Virtio devices that are named for PCI where the machine has another place for them, or none. */
 export function adaptVirtio(options: readonly QemuOption[], at: Adapting): QemuOption[] {
@@ -127,8 +128,7 @@ function swtpm({ host, files, sockets }: Adapting, socket: string): Helper {
   const folder = `${sockets.directory}/tpm`;
   return {
     name: "swtpm",
-    argv: [
-      host.swtpm,
+    argv: runnable(host.utm, host.swtpm, [
       "socket",
       "--tpm2",
       "--ctrl",
@@ -136,7 +136,7 @@ function swtpm({ host, files, sockets }: Adapting, socket: string): Helper {
       "--terminate", // the same as a word of --ctrl is of 0.8 and later
       "--tpmstate",
       copied ? `dir=${folder}` : `backend-uri=file://${files.tpmState}`,
-    ],
+    ]),
     socket,
     ...(copied ? { state: { file: files.tpmState, copy: `${folder}/tpm2-00.permall` } } : {}),
   };

@@ -38,8 +38,8 @@ export function socketPath(
 /** `-L` and `-spice`. */
 export function adaptStart(options: readonly QemuOption[], at: Adapting): QemuOption[] {
   return options.flatMap((option): QemuOption[] => {
-    // A stock QEMU knows where its own data are.
-    if (option.flag === "-L") return [];
+    // A stock QEMU knows where its own data are; UTM's library does not.
+    if (option.flag === "-L") return at.host.utm === undefined ? [] : [option];
     if (option.flag !== "-spice") return [option];
     if (!at.spice) {
       substitute(at, "-spice", "on", "", "this QEMU has no SPICE: the screen comes by QMP");

@@ -67,14 +67,16 @@ export function guardCommand(
   options: GuardOptions = {},
 ): GuardedCommand {
   const { parentPid = Deno.pid } = options;
-  const nativeHost = options.nativeHost ?? builtNativeHost();
+  const nativeHost = options.nativeHost ?? findNativeHost();
   const kind = options.kind ?? bestGuard(nativeHost);
   switch (kind) {
     case "native":
       return {
         kind,
         program: nativeHost ?? missing("utmost-qemu-host", "Build it: deno task native"),
-        args: ["--parent", `${parentPid}`, "--", program, ...args],
+        args: program === nativeHost && args[0] === "--library"
+          ? ["--parent", `${parentPid}`, ...args] // it is its own guard
+          : ["--parent", `${parentPid}`, "--", program, ...args],
         lifeline: false,
       };
     case "setpriv":
@@ -106,8 +108,11 @@ function bestGuard(nativeHost: string | undefined): GuardKind {
   return Deno.build.os === "linux" && usableSetpriv() ? "setpriv" : "shell";
 }
 
-/** The program that `native` builds; a compiled utmost holds it as data, which cannot be run. */
-function builtNativeHost(): string | undefined {
+/**
+ * Absolute path of `utmost-qemu-host`, the program that `native` builds; undefined where it is not
+ * built. A compiled utmost holds it as data, which cannot be run.
+ */
+export function findNativeHost(): string | undefined {
   if (Deno.build.standalone || !import.meta.url.startsWith("file:")) return undefined;
   return existingFile(
     fromFileUrl(new URL("../../native/build/utmost-qemu-host", import.meta.url)),

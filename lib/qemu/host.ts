@@ -7,9 +7,10 @@ import { findBinary, findProgram, type FoundBinary } from "./host_binaries.ts";
 import { cacheFile, programKey, qemuKey, readCache, writeCache } from "./host_cache.ts";
 import type { ProbedBinary } from "./host_capabilities.ts";
 import { DARWIN_CORE_KEYS, darwinCores, linuxCores } from "./host_cores.ts";
-import type { AcceleratorFinding, Host, QemuCapabilities } from "./host_model.ts";
+import type { AcceleratorFinding, Firmware, Host, QemuCapabilities } from "./host_model.ts";
 import { findAudio, findRenderNodes } from "./host_services.ts";
 import { together } from "./together.ts";
+import { swtpmLibrary, throughHostProgram, utmFirmware } from "./utm_app.ts";
 
 export { missingQemuHint } from "./host_binaries.ts";
 
@@ -74,10 +75,14 @@ export async function probeHost(
   const binary = findBinary(access, architecture, options.qemu);
   const renderNodes = findRenderNodes(access, options.renderNode);
 
+  const utm = binary?.utm;
+  const asked = utm === undefined ? access : throughHostProgram(access, utm);
+
   const [system, qemu] = await together(signal, (signal) => [
     probeSystem(access, cacheDirectory, { ...run, signal }),
-    binary === null ? null : probeQemu(access, binary, options, { ...run, signal }),
+    binary === null ? null : probeQemu(asked, binary, options, { ...run, signal }),
   ]);
+  const tpm = utm === undefined ? undefined : swtpmLibrary(access, utm);
   return {
     os: access.os,
     architecture: access.architecture,
@@ -90,15 +95,27 @@ export async function probeHost(
       hvf: hvfFinding(access, architecture, system.sysctl, qemu?.capabilities),
     },
     qemu: qemu?.capabilities ?? null,
-    firmware: options.firmware
-      ? (await import("./firmware.ts"))
-        .findFirmware(access, architecture, qemu?.capabilities.binary).found
-      : [],
+    firmware: options.firmware ? await findAllFirmware(access, architecture, binary) : [],
     renderNodes,
     audio: findAudio(access),
-    swtpm: system.swtpm,
-    ...(system.swtpmVersion && { swtpmVersion: system.swtpmVersion }),
+    swtpm: tpm ?? system.swtpm,
+    ...(tpm === undefined && system.swtpmVersion && { swtpmVersion: system.swtpmVersion }),
+    ...(utm && { utm, resources: utm.resources }),
   };
+}
+
+/** UTM's firmware, where its QEMU is used, then that of the host. */
+async function findAllFirmware(
+  access: HostAccess,
+  architecture: string,
+  binary: FoundBinary | null,
+): Promise<Firmware[]> {
+  const { findFirmware } = await import("./firmware.ts");
+  const { found } = findFirmware(access, architecture, binary?.path);
+  const utm = binary?.utm;
+  return utm === undefined
+    ? found
+    : [...utmFirmware(access, utm.resources, architecture), ...found];
 }
 
 /** The QEMU at `binary` and whether it can use KVM, from the cache or by asking. */

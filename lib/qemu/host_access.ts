@@ -3,7 +3,7 @@
  * tests describe other hosts.
  */
 import { withDeadline } from "../base/deadline.ts";
-import { guardCommand } from "./guard.ts";
+import { findNativeHost, guardCommand } from "./guard.ts";
 
 /** What is known of a path, links followed. */
 export interface PathStat {
@@ -66,6 +66,8 @@ export interface HostAccess {
   realPath(path: string): string | undefined;
   /** Tries to open for reading and writing: undefined, or why not. */
   openError(path: string): "absent" | "denied" | "busy" | undefined;
+  /** Absolute path of `utmost-qemu-host`, which runs UTM's QEMU; undefined where it is not built. */
+  hostProgram(): string | undefined;
   /** Runs a program, by its absolute path, to its end; it outlives neither the promise nor us. */
   run(command: string, args: string[], options: RunOptions): Promise<CommandResult>;
 }
@@ -84,6 +86,7 @@ export function systemAccess(): HostAccess {
     stat,
     realPath: (path) => attempt(() => Deno.realPathSync(path)),
     openError,
+    hostProgram: findNativeHost,
     run,
   };
   return access;

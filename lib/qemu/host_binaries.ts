@@ -2,13 +2,17 @@
 import { HostError } from "../base/errors.ts";
 import { quoted } from "../base/text.ts";
 import type { HostAccess } from "./host_access.ts";
+import type { UtmApp } from "./host_model.ts";
+import { findUtmApp, qemuLibrary, utmArchitectures } from "./utm_app.ts";
 
 /** A QEMU binary and how it was found. */
 export interface FoundBinary {
   /** Absolute path as it was found, links not followed: QEMU finds its data beside it. */
   path: string;
-  /** `--qemu`, `UTMOST_QEMU`, `PATH`, or the folder that was tried. */
+  /** `--qemu`, `UTMOST_QEMU`, `UTM.app`, `PATH`, or the folder that was tried. */
   from: string;
+  /** The app whose library this is. */
+  utm?: UtmApp;
 }
 
 /** Folders that are tried behind PATH: Homebrew on Apple silicon, on Intel and on Linux. */
@@ -19,11 +23,13 @@ const NATIVE_ONLY = ["/usr/libexec/qemu-kvm", "/usr/bin/qemu-kvm"];
 
 /**
  * Finds the QEMU for guests of `architecture`: `qemu`, else the environment's `UTMOST_QEMU`, else
- * PATH, Homebrew's folders, and for the native architecture Red Hat's `qemu-kvm`.
+ * UTM.app's (macOS's only one with SPICE and GL scanouts), else PATH, Homebrew's folders, and for
+ * the native architecture Red Hat's `qemu-kvm`.
  *
  * @param qemu What the user gave as `--qemu`: a binary, or a folder with `qemu-system-*`.
  * @returns null when there is none; nothing was given then.
- * @throws {HostError} when what was given is not there or cannot be executed.
+ * @throws {HostError} when what was given is not there or cannot be executed; so for
+ * `UTMOST_UTM_APP`.
  */
 export function findBinary(
   access: HostAccess,
@@ -35,6 +41,8 @@ export function findBinary(
   const fromEnvironment = access.env("UTMOST_QEMU");
   if (fromEnvironment) return givenBinary(access, name, fromEnvironment, "UTMOST_QEMU");
 
+  const library = findUtmQemu(access, architecture);
+  if (library !== undefined) return library;
   for (const folder of (access.env("PATH") ?? "").split(":")) {
     if (!folder.startsWith("/")) continue; // "." would run a file of the folder we happen to be in
     const path = `${folder.replace(/\/+$/, "")}/${name}`;
@@ -50,6 +58,22 @@ export function findBinary(
     }
   }
   return null;
+}
+
+/** UTM.app's QEMU, where there is one for the architecture and a program of ours to run it. */
+function findUtmQemu(access: HostAccess, architecture: string): FoundBinary | undefined {
+  const found = findUtmApp(access);
+  if (found === undefined) return undefined;
+  const { program, from, ...app } = found;
+  const path = qemuLibrary(access, app, architecture);
+  if (path === undefined) return undefined;
+  if (program !== undefined) return { path, from: "UTM.app", utm: { ...app, program } };
+  if (from !== "UTMOST_UTM_APP") return undefined; // doctor says so
+  throw new HostError(
+    `Cannot run the QEMU of UTMOST_UTM_APP ${quoted(app.app)}: there is no utmost-qemu-host, ` +
+      "expected it in native/build",
+    { hint: "Build it: deno task native" },
+  );
 }
 
 /** Finds a program by name in PATH and in Homebrew's folders. */
@@ -79,6 +103,10 @@ export function findArchitectures(access: HostAccess, qemu?: string): string[] {
         names.add(architecture);
       }
     }
+  }
+  if (given === undefined) {
+    const app = findUtmApp(access);
+    if (app?.program !== undefined) utmArchitectures(access, app).forEach((it) => names.add(it));
   }
   if (given === undefined && NATIVE_ONLY.some((path) => isProgram(access, path))) {
     names.add(access.architecture);
@@ -151,8 +179,8 @@ const X86 = new Set(["x86_64", "i386"]);
  */
 export function missingQemuHint(architecture: string, os?: "linux" | "darwin"): string {
   if ((os ?? Deno.build.os) === "darwin") {
-    return "Install QEMU with: brew install qemu. The QEMU inside UTM.app is a library and " +
-      "cannot be started on its own. Or name a binary with --qemu";
+    return "Install UTM.app, whose QEMU has SPICE and GL scanouts (deno task native builds what " +
+      "runs it), or QEMU alone with: brew install qemu. Or name a binary with --qemu";
   }
   const debian = DEBIAN[architecture] ?? "qemu-system-misc";
   const own = X86.has(architecture) ? "qemu-system-x86" : `qemu-system-${architecture}`;

@@ -13,7 +13,7 @@ export interface MachineInfo {
 
 /** What one QEMU binary can do. */
 export interface QemuCapabilities {
-  /** Absolute path. */
+  /** Absolute path of the program, or of UTM's library. */
   binary: string;
   /** Major, minor, micro. */
   version: [number, number, number];
@@ -75,7 +75,7 @@ export interface Host {
   os: "linux" | "darwin";
   /** The architecture of the processor, by QEMU's name. */
   architecture: string;
-  /** UTM's own QEMU inside UTM.app, or a stock one. */
+  /** `utm`: run by UTM itself, on whose line nothing is rewritten; `stock`: run by us. */
   flavor: "utm" | "stock";
   cores: {
     physical: number;
@@ -96,13 +96,13 @@ export interface Host {
   renderNodes: string[];
   /** The audio back ends that would work now, best first. */
   audio: string[];
-  /** Absolute path of `swtpm`; null where there is none. */
+  /** Absolute path of `swtpm`, or of UTM's library of it; null where there is none. */
   swtpm: string | null;
   /** Its version, major and minor; absent: not known, taken for 0.7 or newer. */
   swtpmVersion?: [number, number];
-  /** Folder of UTM's resources; `utm` flavour only. */
+  /** Folder of UTM's resources, where its QEMU is used. */
   resources?: string;
-  /** Where the QEMU is UTM.app's: a library that a program of ours runs. */
+  /** Where the QEMU is UTM.app's, run by us: a library that a program of ours opens. */
   utm?: UtmApp;
 }
 
@@ -116,4 +116,6 @@ export interface UtmApp {
   frameworks: string;
   /** Folder of QEMU's data and UTM's firmware. */
   resources: string;
+  /** Absolute path of `utmost-qemu-host`, which runs the libraries. */
+  program: string;
 }

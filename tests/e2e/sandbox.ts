@@ -183,7 +183,7 @@ export class Sandbox {
     const root = fromFileUrl(new URL("../..", import.meta.url));
     const copy = this.path("src");
     const { success } = await new Deno.Command("sh", {
-      args: ["-c", 'mkdir "$1" && cp -R main.ts deno.json deno.lock lib "$1"', "sh", copy],
+      args: ["-c", 'mkdir "$1" && cp -R main.ts deno.json deno.lock lib ffi "$1"', "sh", copy],
       cwd: root,
     }).output();
     if (!success) throw new Error(`cannot copy the sources to ${copy}`);

@@ -25,6 +25,8 @@ export interface FakeHostOptions {
   architecture?: string;
   files?: Record<string, FakeNode>;
   env?: Record<string, string>;
+  /** Path of `utmost-qemu-host`. */
+  hostProgram?: string;
   run?: (command: string, args: string[], options: RunOptions) => CommandResult;
 }
 
@@ -81,6 +83,7 @@ export function fakeHost(options: FakeHostOptions = {}): FakeHost {
       const found = node(path);
       return found === undefined ? "absent" : found.open;
     },
+    hostProgram: () => options.hostProgram,
     run(command, args, runOptions) {
       host.ran.push([command, ...args].join(" "));
       if (options.run === undefined) return Promise.reject(new Deno.errors.NotFound(command));
