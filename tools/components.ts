@@ -169,8 +169,13 @@ export const COMPONENTS: readonly Component[] = [
     what: "Mesa's software renderer, for tests of GL without a GPU",
     level: "all",
     linux: {
-      present: ["/usr/lib/*/libEGL_mesa.so.0", "/usr/lib/*/dri/swrast_dri.so"],
-      packages: [["libegl1"], ["libegl-mesa0"], ["libgl1-mesa-dri"]],
+      present: [
+        "/usr/lib/*/libEGL.so.1",
+        "/usr/lib/*/libGLESv2.so.2",
+        "/usr/lib/*/libEGL_mesa.so.0",
+        "/usr/lib/*/dri/swrast_dri.so",
+      ],
+      packages: [["libegl1"], ["libgles2"], ["libegl-mesa0"], ["libgl1-mesa-dri"]],
     },
   },
   {

@@ -12,8 +12,11 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { join } from "@std/path";
 import { HostError, UsageError, UtmostError } from "../lib/base/errors.ts";
+import { fetchAngle, hasAngle, whyNoAngleHere } from "./angle.ts";
+import { fetchBackport, whyNoBackportsHere } from "./backports.ts";
 import { type Component, COMPONENTS, type Source } from "./components.ts";
-import { fetchNewerQemu, hasNewerQemu, whyNoNewerQemuHere } from "./newer_qemu.ts";
+import { hasNewerMesa, NEWER_MESA_BACKPORT } from "./newer_mesa.ts";
+import { hasNewerQemu, NEWER_QEMU_BACKPORT } from "./newer_qemu.ts";
 import { type PackageManager, packageManager } from "./package_managers.ts";
 
 /** Which components a run is about. */
@@ -135,16 +138,46 @@ async function install(manager: PackageManager, packages: readonly string[]): Pr
 /** Makes a level complete. */
 async function setup(level: Level, dryRun: boolean): Promise<void> {
   await installMissing(level, dryRun);
-  if (level === "all") await addNewerQemu(dryRun);
+  if (level !== "all") return;
+  for (const extra of EXTRAS) await addExtra(extra, dryRun);
 }
 
-/** Fetches the second QEMU of the tests, where the host can have it. */
-async function addNewerQemu(dryRun: boolean): Promise<void> {
-  if (await hasNewerQemu() || await whyNoNewerQemuHere() !== undefined) return;
-  say("fetching QEMU 10 from Debian's backports into .cache (13 MB), beside the installed one");
+/** What the tests have in `.cache`, beside what is installed. */
+interface Extra {
+  what: string;
+  isThere(): Promise<boolean>;
+  whyNot(): string | undefined | Promise<string | undefined>;
+  fetch(): Promise<void>;
+}
+
+const EXTRAS: readonly Extra[] = [
+  {
+    what: "QEMU 10 from Debian's backports (13 MB)",
+    isThere: hasNewerQemu,
+    whyNot: whyNoBackportsHere,
+    fetch: () => fetchBackport(NEWER_QEMU_BACKPORT),
+  },
+  {
+    what: "Mesa 25 from Debian's backports (10 MB)",
+    isThere: hasNewerMesa,
+    whyNot: whyNoBackportsHere,
+    fetch: () => fetchBackport(NEWER_MESA_BACKPORT),
+  },
+  {
+    what: "ANGLE, which comes with an npm package of Chromium (70 MB)",
+    isThere: hasAngle,
+    whyNot: whyNoAngleHere,
+    fetch: fetchAngle,
+  },
+];
+
+/** Fetches one of them, where the host can have it. */
+async function addExtra(extra: Extra, dryRun: boolean): Promise<void> {
+  if (await extra.isThere() || await extra.whyNot() !== undefined) return;
+  say(`fetching into .cache: ${extra.what}`);
   if (dryRun) return;
   try {
-    await fetchNewerQemu();
+    await extra.fetch();
   } catch (error) {
     say(`going on without: ${words(error)}`);
   }

@@ -11,7 +11,8 @@ import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { Screens } from "../../lib/vm/screens.ts";
 import { freePort } from "./free_port.ts";
 import { LiveGuest } from "./live_guest.ts";
-import { hasNewerQemu, NEWER_QEMU, whyNoNewerQemuHere } from "../../tools/newer_qemu.ts";
+import { whyNoBackportsHere } from "../../tools/backports.ts";
+import { hasNewerQemu, NEWER_QEMU } from "../../tools/newer_qemu.ts";
 
 /** A QEMU to test with. */
 export interface TestQemu {
@@ -25,7 +26,7 @@ export interface TestQemu {
 /** The installed QEMU, and a newer one beside it. */
 export async function testQemus(): Promise<TestQemu[]> {
   const newer: TestQemu = { name: "QEMU 10", binary: NEWER_QEMU };
-  const why = await whyNoNewerQemuHere();
+  const why = await whyNoBackportsHere();
   if (why !== undefined) newer.missing = why;
   else if (!await hasNewerQemu()) newer.missing = "deno task setup fetches it";
   return [{ name: "the installed QEMU", binary: "qemu-system-x86_64" }, newer];

@@ -1,8 +1,8 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
+import { archiveOf, whyNoBackports } from "../../tools/backports.ts";
 import { type Component, COMPONENTS } from "../../tools/components.ts";
 import { aptCandidates, aptSize } from "../../tools/package_managers.ts";
-import { archiveOf, whyNoNewerQemu } from "../../tools/newer_qemu.ts";
 import { isPresent, missing, packageNames, plan } from "../../tools/setup.ts";
 
 const nothingThere = () => Promise.resolve(false);
@@ -116,13 +116,13 @@ Deno.test("setup refuses arguments that it does not know", async () => {
   assertStringIncludes(new TextDecoder().decode(stderr), "unknown argument --yes");
 });
 
-Deno.test("whyNoNewerQemu names a host whose archive does not have it", () => {
+Deno.test("whyNoBackports names a host whose archive does not have it", () => {
   const debian = (version: string) =>
     `PRETTY_NAME="Debian GNU/Linux ${version}"\nVERSION_ID="${version}"\nID=debian\n`;
-  assertEquals(whyNoNewerQemu(debian("12"), "x86_64"), undefined);
-  assertStringIncludes(whyNoNewerQemu(debian("13"), "x86_64") ?? "", "Linux 13 is not Debian 12");
-  assertStringIncludes(whyNoNewerQemu("", "x86_64") ?? "", "this system is not Debian 12");
-  assertStringIncludes(whyNoNewerQemu(debian("12"), "aarch64") ?? "", "x86_64");
+  assertEquals(whyNoBackports(debian("12"), "x86_64"), undefined);
+  assertStringIncludes(whyNoBackports(debian("13"), "x86_64") ?? "", "Linux 13 is not Debian 12");
+  assertStringIncludes(whyNoBackports("", "x86_64") ?? "", "this system is not Debian 12");
+  assertStringIncludes(whyNoBackports(debian("12"), "aarch64") ?? "", "x86_64");
 });
 
 Deno.test("archiveOf takes the mirror that the system uses", () => {
