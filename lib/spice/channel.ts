@@ -2,6 +2,7 @@
  * A linked channel: reads messages until the connection ends, acknowledges them, answers what every
  * channel must answer, and passes the rest to handlers.
  */
+import type { OwnedFd } from "../../ffi/fd.ts";
 import { concatBytes } from "../base/bytes.ts";
 import { printable } from "../base/text.ts";
 import { AckWindow } from "./ack_window.ts";
@@ -61,6 +62,8 @@ export interface ChannelOptions {
   memory?: MessageMemory;
   /** Messages that begin with a list as WAIT_FOR_CHANNELS has it. */
   waitsBefore?: readonly number[];
+  /** Messages that are followed by a byte which their size does not count, by type: the byte. */
+  trailers?: ReadonlyMap<number, number>;
   /**
    * Waits until other channels have handled the messages that the server names; undefined if they
    * have. Without it nothing is waited for.
@@ -88,6 +91,7 @@ interface Hold {
   later: (() => void)[];
 }
 
+const NO_TRAILERS: ReadonlyMap<number, number> = new Map();
 const NO_CAPS: LinkResult = { commonCaps: new Uint32Array(), channelCaps: new Uint32Array() };
 
 /** A linked channel; owns its stream. */
@@ -95,6 +99,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   readonly name: string;
   readonly id: number;
   readonly caps: LinkResult;
+  readonly trailers: ReadonlyMap<number, number>;
   /** Resolves with how the channel ended; never rejects. */
   readonly closed: Promise<ChannelEnd>;
   /** Counts since the link. */
@@ -132,6 +137,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     this.name = options.name;
     this.id = options.id ?? 0;
     this.caps = options.caps ?? NO_CAPS;
+    this.trailers = options.trailers ?? NO_TRAILERS;
     this.closed = this.#ended.promise;
     this.#splitter = new MessageSplitter(this, options.memory);
     const own = typeof options.routes === "function" ? options.routes(this) : options.routes;
@@ -308,6 +314,10 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
   resume(): void {
     this.#paused?.resolve();
     this.#paused = undefined;
+  }
+
+  takeFd(): OwnedFd | undefined {
+    return this.#stream.takeFd();
   }
 
   async #flush(): Promise<void> {

@@ -1,4 +1,5 @@
 /** A channel as others see it: those who link it, who handle its messages, and who watch it. */
+import type { OwnedFd } from "../../ffi/fd.ts";
 import type { AWAITED_MESSAGES, NOTIFY_SEVERITIES } from "./base_messages.ts";
 import type { Codec, Decoded } from "./codec.ts";
 import type { LinkResult } from "./link.ts";
@@ -85,6 +86,12 @@ export interface PacedLink extends ChannelLink {
   pause(): void;
   /** Goes on after `pause`. */
   resume(): void;
+  /**
+   * Takes the descriptor that came with the message that is being handled; the caller owns it.
+   * Returns nothing where none came, and on connections that carry none. What a handler does not take
+   * is closed.
+   */
+  takeFd(): OwnedFd | undefined;
   /** Resolves when the channel has ended, whoever ended it. Never rejects. */
   readonly closed: Promise<ChannelEnd>;
   /** Ends the channel for the reason `text`, at once. */
@@ -125,6 +132,8 @@ export interface ChannelSetup {
   readonly maxBytes: number | (() => number);
   /** Messages that begin with a list of messages of other channels that have to be handled first. */
   readonly waitsBefore?: readonly number[];
+  /** Messages that are followed by a byte which their size does not count, by type: the byte. */
+  readonly trailers?: ReadonlyMap<number, number>;
   /** Whether the server reads only as fast as the guest does: then it may stop for any time. */
   readonly isPacedByGuest?: boolean;
   /** Framed messages to send as early as possible, for a server that can do `caps`. */

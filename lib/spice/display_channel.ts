@@ -6,6 +6,7 @@ import {
   DISPLAY_CAPS,
   DISPLAY_MESSAGES,
   DISPLAY_REQUESTS,
+  GL_SCANOUT_TRAILERS,
   IMAGE_COMPRESSIONS,
   NO_CACHES,
 } from "./display_messages.ts";
@@ -44,6 +45,12 @@ export interface DisplayOptions {
    * which is exact as well; plain ones when left out. A server too old to be asked does as it likes.
    */
   compression?: "off" | "lz";
+  /**
+   * Whether scanouts of the guest's GPU may come, as descriptors: only over a connection that carries
+   * them, and for handlers that answer each `gl_draw` with one `gl_draw_done`. A session that links a
+   * display by itself leaves this out.
+   */
+  gl?: boolean;
   /** What images the server may refer to later; none when left out. */
   caches?: Partial<Decoded<typeof DISPLAY_REQUESTS.init.body>>;
 }
@@ -53,7 +60,7 @@ export interface DisplayOptions {
  * thread a poll every 10 ms for an INIT that comes too late.
  */
 export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
-  const { onDisplay, takesCompression = false, compression = "off", caches } = options;
+  const { onDisplay, takesCompression = false, compression = "off", gl = false, caches } = options;
   const { init, preferred_compression } = DISPLAY_REQUESTS;
   const limit = new DisplayLimit();
   return {
@@ -65,9 +72,11 @@ export function displaySetup(options: DisplayOptions = {}): ChannelSetup {
       // The server may choose among the codecs that follow: without any, it does not stream at all.
       DISPLAY_CAPS.multiCodec,
       ...takesCompression ? COMPRESSION_CAPS : [],
+      ...gl ? [DISPLAY_CAPS.glScanout] : [],
     ],
     maxBytes: () => limit.maxBytes,
     waitsBefore: [INVAL_ALL_PIXMAPS_ID],
+    trailers: GL_SCANOUT_TRAILERS,
     early({ channelCaps }) {
       const prefers = !takesCompression && hasCap(channelCaps, DISPLAY_CAPS.prefCompression);
       return encodeMessages((add) => {

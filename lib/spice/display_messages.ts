@@ -170,10 +170,25 @@ export const DISPLAY_MESSAGES = {
     "stream_activate_report",
     struct({ streamId: u32, uniqueId: u32, maxWindowSize: u32, timeoutMs: u32 }),
   ),
-  320: { name: "gl_scanout_unix" },
-  321: message("gl_draw", struct({ x: u32, y: u32, w: u32, h: u32 })),
+  320: message(
+    "gl_scanout_unix", // a descriptor comes with the byte that follows: GL_SCANOUT_TRAILERS
+    struct({
+      width: u32, // pixels
+      height: u32, // pixels
+      stride: u32, // bytes; 0 from macOS
+      fourcc: u32,
+      flags: u32, // 1 Y0TOP
+    }),
+  ),
+  321: message("gl_draw", struct({ x: u32, y: u32, w: u32, h: u32 })), // pixels
   322: { name: "quality_indicator" },
 } as const;
+
+/**
+ * The byte that follows GL_SCANOUT_UNIX, "@", beyond its size: the descriptor rides on it. It comes
+ * after every such message, also where there is no descriptor. Source: spice, red-stream.cpp.
+ */
+export const GL_SCANOUT_TRAILERS: ReadonlyMap<number, number> = new Map([[320, 0x40]]);
 
 /** A list of codecs: a count (u8), then each of them (u8). */
 const codecs: Codec<readonly number[]> = {

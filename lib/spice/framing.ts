@@ -6,6 +6,7 @@
  */
 import { concatBytes } from "../base/bytes.ts";
 import { ByteWriter, type Codec } from "./codec.ts";
+import { SpiceDecodeError } from "./errors.ts";
 import type { MessageMemory } from "./memory.ts";
 
 /** Bytes before each body. */
@@ -31,6 +32,11 @@ export interface MessageSink {
   /** Whether nothing may be delivered for now; only looked at behind a message. */
   readonly isHeld?: boolean;
   /**
+   * Messages that are followed by one byte which their size does not count, by type: the byte. They
+   * are complete once that has come.
+   */
+  readonly trailers?: ReadonlyMap<number, number>;
+  /**
    * Says how many bytes from the body's start the sink wants; the rest is dropped as it arrives.
    * Called once per message, as soon as its header is there; throws to refuse it.
    */
@@ -53,10 +59,18 @@ export class MessageSplitter {
   readonly #header = new Uint8Array(HEADER_BYTES);
   #headerLength = 0;
   #type = 0;
+  /** What the header says. */
   #size = 0;
-  /** Body bytes that have yet to come; -1 between messages. */
+  /** The byte that follows the body. */
+  #trailer: number | undefined;
+  /** Bytes after the header: the body's, and one if it has a trailer. */
+  #total = 0;
+  /** How many of them have yet to come; -1 between messages. */
   #left = -1;
+  /** How many are collected: what the sink wants, and all with a trailer. */
   #wanted = 0;
+  /** What the sink wants. */
+  #delivered = 0;
   #assembly = new Uint8Array(0);
   #assembled = 0;
   /** Messages since the last body that needed more than is kept. */
@@ -77,6 +91,7 @@ export class MessageSplitter {
    * Takes the next bytes of the stream and returns how many: all, unless the sink is held.
    *
    * @throws {SpiceLimitError} when the message does not fit in the memory.
+   * @throws {SpiceDecodeError} when a message is not followed by the byte that belongs there.
    * @throws what the sink throws; the stream is lost then.
    */
   feed(chunk: Uint8Array): number {
@@ -135,8 +150,11 @@ export class MessageSplitter {
     this.#type = header[from]! | header[from + 1]! << 8;
     this.#size = (header[from + 2]! | header[from + 3]! << 8 | header[from + 4]! << 16 |
       header[from + 5]! << 24) >>> 0;
-    this.#wanted = Math.min(this.#sink.wants(this.#type, this.#size), this.#size);
-    this.#left = this.#size;
+    this.#delivered = Math.min(this.#sink.wants(this.#type, this.#size), this.#size);
+    this.#trailer = this.#sink.trailers?.get(this.#type);
+    this.#total = this.#trailer === undefined ? this.#size : this.#size + 1;
+    this.#wanted = this.#trailer === undefined ? this.#delivered : this.#total;
+    this.#left = this.#total;
     return at;
   }
 
@@ -144,7 +162,7 @@ export class MessageSplitter {
   #feedBody(chunk: Uint8Array, at: number): number {
     const got = Math.min(this.#left, chunk.length - at);
     const end = at + got;
-    const isWhole = got === this.#size;
+    const isWhole = got === this.#total;
     if (!isWhole && this.#assembled < this.#wanted) {
       this.#assemble(chunk.subarray(at, Math.min(end, at + this.#wanted - this.#assembled)));
     }
@@ -157,14 +175,25 @@ export class MessageSplitter {
   }
 
   /** Passes a message on whose body has come to its end. */
-  #complete(head: Uint8Array): void {
+  #complete(collected: Uint8Array): void {
     this.#left = -1;
     this.#assembled = 0;
+    const head = this.#trailer === undefined ? collected : this.#withoutTrailer(collected);
     this.#sink.message(this.#type, this.#size, head);
     if (this.#assembly.length > KEPT_ASSEMBLY_BYTES && this.#sinceLarge > NEXT_LARGE_WITHIN) {
       this.#resize(0);
     }
     this.#sinceLarge = head.length > KEPT_ASSEMBLY_BYTES ? 0 : this.#sinceLarge + 1;
+  }
+
+  /** Checks the byte behind a body; returns what the sink wants of the body. */
+  #withoutTrailer(collected: Uint8Array): Uint8Array {
+    const last = collected[this.#size];
+    if (last === this.#trailer) return collected.subarray(0, this.#delivered);
+    throw new SpiceDecodeError(
+      `Cannot find the end of message ${this.#type}: byte ${last} follows it, ` +
+        `expected ${this.#trailer}`,
+    );
   }
 
   #assemble(part: Uint8Array): void {

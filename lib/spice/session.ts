@@ -229,7 +229,7 @@ export class SpiceSession implements AsyncDisposable {
   async #openDisplay(signal: AbortSignal, id: number): Promise<void> {
     const up = Promise.withResolvers<void>();
     const channel = this.#options.openDisplay === undefined
-      ? await this.#open(signal, displaySetup(this.#options), id, up.resolve)
+      ? await this.#open(signal, displaySetup({ ...this.#options, gl: false }), id, up.resolve)
       : await this.#openElsewhere(signal, this.#options.openDisplay, id, up.resolve);
     const lost = channel.closed.then((end) => Promise.reject(this.#lossOf(end)));
     await this.#wait(`first message of display ${id}`, Promise.race([up.promise, lost]));
@@ -334,7 +334,8 @@ export class SpiceSession implements AsyncDisposable {
     id: number,
     onFirstMessage?: () => void,
   ): Promise<SpiceChannel> {
-    const { type, caps, maxBytes, isPacedByGuest = false, waitsBefore = [], early } = setup;
+    const { type, caps, maxBytes, isPacedByGuest = false, waitsBefore = [], trailers, early } =
+      setup;
     const name = channelName(type, id);
     const onWait = (what: string) => this.#waitingFor = what;
     onWait(`connection for the ${name} channel`);
@@ -374,6 +375,7 @@ export class SpiceSession implements AsyncDisposable {
       isPacedByGuest,
       memory: this.#memory,
       waitsBefore,
+      ...(trailers ? { trailers } : {}),
       waitFor: (awaited) => this.#waits.waitFor(channel, awaited),
       routes: (link) => setup.routes(link),
       onMigrate: () => this.#endForMigration(),

@@ -1,4 +1,5 @@
 /** The byte stream of one channel: a connected socket and one read buffer of fixed size. */
+import type { OwnedFd } from "../../ffi/fd.ts";
 import { LONGEST_SOCKET_PATH } from "../base/socket_path.ts";
 import { quoted } from "../base/text.ts";
 import { SpiceConnectError } from "./errors.ts";
@@ -6,8 +7,14 @@ import { SpiceConnectError } from "./errors.ts";
 /** Where a SPICE server listens: a Unix socket, or a TCP port. */
 export type SpiceTarget = { path: string } | { host: string; port: number };
 
-/** What {@linkcode SpiceStream} needs of a connection; a `Deno.Conn` has it. */
-export type Connection = Pick<Deno.Conn, "read" | "write" | "close">;
+/** What {@linkcode SpiceStream} needs of a connection; a `Deno.Conn` has what it must have. */
+export interface Connection extends Pick<Deno.Conn, "read" | "write" | "close"> {
+  /**
+   * Takes the first of the descriptors that came with the bytes of the last read and were not taken
+   * yet; the caller owns it. Those that nobody takes before the next read are closed.
+   */
+  takeFd?(): OwnedFd | undefined;
+}
 
 /** The size of the read buffer: more than Linux lets a Unix socket hold, 208 KiB. */
 const BUFFER_BYTES = 256 * 1024;
@@ -205,6 +212,11 @@ export class SpiceStream implements Disposable {
         at += await this.#conn.write(bytes.subarray(at));
       }
     } catch { /* see above */ }
+  }
+
+  /** Takes a descriptor, as `Connection.takeFd` says; none where the connection carries none. */
+  takeFd(): OwnedFd | undefined {
+    return this.#closed ? undefined : this.#conn.takeFd?.();
   }
 
   /** Closes the connection; a read or write under way ends at once. */

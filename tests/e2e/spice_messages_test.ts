@@ -21,8 +21,8 @@ const NEVER: Readonly<Record<string, string>> = {
   inval_all_pixmaps: "for sessions that migrate",
   stream_data_sized: "we do not offer SIZED_STREAM",
   stream_activate_report: "we do not offer STREAM_REPORT",
-  gl_scanout_unix: "we do not offer GL_SCANOUT",
-  gl_draw: "we do not offer GL_SCANOUT",
+  gl_scanout_unix: "this session does not offer GL_SCANOUT",
+  gl_draw: "this session does not offer GL_SCANOUT",
   quality_indicator: "nothing in the server sends it",
 };
 

@@ -26,6 +26,7 @@ function makeDisplay(options: ScreensOptions = {}, id = 0, screens = new Screens
     drained: () => Promise.resolve(),
     pause: () => isPaused = true,
     resume: () => isPaused = false,
+    takeFd: () => undefined,
     close() {},
     closed: ended.promise,
   };

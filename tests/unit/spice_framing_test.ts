@@ -1,6 +1,7 @@
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { struct, u16 } from "../../lib/spice/codec.ts";
+import { SpiceDecodeError } from "../../lib/spice/errors.ts";
 import { encodeMessage, type MessageSink, MessageSplitter } from "../../lib/spice/framing.ts";
 import { MessageMemory } from "../../lib/spice/memory.ts";
 import { framed, le } from "../fakes/spice_server.ts";
@@ -8,10 +9,12 @@ import { framed, le } from "../fakes/spice_server.ts";
 /** Collects what a splitter delivers; wants at most `most` bytes of each body. */
 class Collector implements MessageSink {
   readonly messages: { type: number; size: number; head: Uint8Array }[] = [];
+  readonly trailers: ReadonlyMap<number, number>;
   readonly #most: number;
 
-  constructor(most = Infinity) {
+  constructor(most = Infinity, trailers: ReadonlyMap<number, number> = new Map()) {
     this.#most = most;
+    this.trailers = trailers;
   }
 
   wants(_type: number, _size: number): number {
@@ -92,6 +95,68 @@ Deno.test("MessageSplitter delivers the same messages where bytes are read to th
     ),
     { numRuns: 15 },
   );
+});
+
+const TRAILERS = new Map([[320, 0x40]]);
+const at = (type: number) => type === 320 ? Uint8Array.of(0x40) : new Uint8Array();
+
+Deno.test("MessageSplitter takes the byte behind a message with it, however the stream is cut", () => {
+  const either = fc.record({
+    type: fc.constantFrom(320, 321),
+    body: fc.uint8Array({ maxLength: 60 }),
+  }, { noNullPrototype: true });
+  fc.assert(fc.property(
+    fc.array(either, { maxLength: 12 }),
+    fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+    fc.integer({ min: 0, max: 70 }),
+    (messages, cuts, most) => {
+      const sink = new Collector(most, TRAILERS);
+      const splitter = new MessageSplitter(sink);
+      const stream = Uint8Array.from(
+        messages.flatMap(({ type, body }) => [...framed(type, body), ...at(type)]),
+      );
+      for (let from = 0, i = 0; from < stream.length; i++) {
+        const cut = cuts[i % cuts.length]!;
+        splitter.feed(stream.slice(from, from + cut));
+        from += cut;
+      }
+      assertEquals(
+        sink.messages,
+        messages.map(({ type, body }) => ({
+          type,
+          size: body.length,
+          head: body.slice(0, most),
+        })),
+      );
+      assertEquals(splitter.insideMessage, false);
+    },
+  ));
+});
+
+Deno.test("MessageSplitter delivers a message with a byte behind it once that has come", () => {
+  const sink = new Collector(Infinity, TRAILERS);
+  const splitter = new MessageSplitter(sink);
+  splitter.feed(framed(320, new Uint8Array(20)));
+  assertEquals([sink.messages.length, splitter.insideMessage], [0, true]);
+  splitter.feed(Uint8Array.of(0x40));
+  assertEquals([sink.messages.length, splitter.insideMessage], [1, false]);
+});
+
+Deno.test("MessageSplitter refuses another byte where one belongs behind a message", () => {
+  for (const pieces of [[27], [26, 1], Array<number>(27).fill(1)]) {
+    const sink = new Collector(0, TRAILERS); // wanted or not
+    const splitter = new MessageSplitter(sink);
+    const stream = Uint8Array.of(...framed(320, new Uint8Array(20)), 0x41);
+    const error = assertThrows(() => {
+      let from = 0;
+      for (const piece of pieces) splitter.feed(stream.slice(from, from += piece));
+    }, SpiceDecodeError);
+    assertEquals(
+      error.message,
+      "Cannot find the end of message 320: byte 65 follows it, expected 64",
+    );
+    assertEquals(sink.messages, []);
+  }
 });
 
 Deno.test("MessageSplitter.insideMessage is true from a header's first byte to a body's last", () => {
