@@ -2,13 +2,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { failure, ShimCallError } from "../../ffi/errno.ts";
-import { openPipe, OwnedFd } from "../../ffi/fd.ts";
+import { OwnedFd } from "../../ffi/fd.ts";
 import { loadShim } from "../../ffi/load.ts";
 import { createMemory, MappedMemory } from "../../ffi/memory.ts";
 import { UnixSocket } from "../../ffi/socket.ts";
 import { openWaker } from "../../ffi/waker.ts";
 import { ShimError } from "../../lib/base/errors.ts";
-import { countFds, shimTest } from "./open_shim.ts";
+import { expectNoCopies, shimTest, Traced } from "./open_shim.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -24,50 +24,44 @@ Deno.test("ShimCallError names the failure", () => {
 });
 
 shimTest("OwnedFd closes what it owns, once, and not what was taken", (shim) => {
-  const before = countFds();
-  const [reading, writing] = openPipe(shim);
-  const copy = reading.dup();
-  assertEquals(copy.identify(), reading.identify());
+  using traced = new Traced(shim);
+  const copy = traced.fd.dup();
+  assertEquals(copy.identify(), traced.fd.identify());
   assertEquals(copy.identify().kind, "pipe");
-  assertEquals(countFds(), before + 3);
-  reading[Symbol.dispose]();
-  reading[Symbol.dispose]();
-  assertThrows(() => reading.number, TypeError);
+  traced.fd[Symbol.dispose]();
+  traced.fd[Symbol.dispose]();
+  assertThrows(() => traced.fd.number, TypeError);
+  assert(traced.isOpen);
   const number = copy.take();
   copy[Symbol.dispose]();
   assertThrows(() => copy.take(), TypeError);
-  assertEquals(countFds(), before + 2);
+  assert(traced.isOpen);
   new OwnedFd(shim, number)[Symbol.dispose]();
-  writing[Symbol.dispose]();
-  assertEquals(countFds(), before);
+  assert(traced.isGone);
   assertThrows(() => new OwnedFd(shim, -1), RangeError);
 });
 
-shimTest("UnixSocket carries descriptors beside bytes", (shim) => {
-  const before = countFds();
-  {
+shimTest("UnixSocket carries descriptors beside bytes", (shim) =>
+  expectNoCopies(shim, (sent) => {
     const [one, other] = UnixSocket.pair(shim);
     using _one = one;
     using _other = other;
-    using memory = createMemory(shim, 4096);
-    assertEquals(one.send(bytes("abc"), [memory, memory]), 3);
+    assertEquals(one.send(bytes("abc"), [sent, sent]), 3);
     const into = new Uint8Array(10);
     const fds: OwnedFd[] = [];
     assertEquals(other.receive(into, fds), 3);
     assertEquals(into.subarray(0, 3), bytes("abc"));
-    assertEquals(fds.map((fd) => fd.identify()), [memory.identify(), memory.identify()]);
+    assertEquals(fds.map((fd) => fd.identify()), [sent.identify(), sent.identify()]);
     for (const fd of fds.splice(0)) fd[Symbol.dispose]();
 
-    assertEquals(one.send(bytes("x"), Array<OwnedFd>(5).fill(memory)), 1);
+    assertEquals(one.send(bytes("x"), Array<OwnedFd>(5).fill(sent)), 1);
     assertEquals(other.receive(into, fds), 1); // there is room for four
     assertEquals([fds.length, other.lostFds], [0, 1]);
     assertEquals(other.receive(into, fds, { timeoutMs: 0 }), "late");
     one[Symbol.dispose]();
     assertEquals(other.receive(into, fds), 0);
     assertThrows(() => other.send(bytes("x")), ShimCallError, "EPIPE");
-  }
-  assertEquals(countFds(), before);
-});
+  }));
 
 shimTest("UnixSocket.receive and send end when they are woken, before anything else", (shim) => {
   const [one, other] = UnixSocket.pair(shim);
@@ -132,7 +126,6 @@ shimTest("UnixSocket.connect reaches a server, and tells where there is none", a
 });
 
 shimTest("MappedMemory is shared, and empty once it is disposed", (shim) => {
-  const before = countFds();
   const fd = createMemory(shim, 10_000);
   const one = MappedMemory.map(shim, fd, 10_000, { writable: true });
   using other = MappedMemory.map(shim, fd, 10_000);
@@ -145,5 +138,4 @@ shimTest("MappedMemory is shared, and empty once it is disposed", (shim) => {
   one[Symbol.dispose]();
   one[Symbol.dispose]();
   assertEquals([view.length, one.bytes.length], [0, 0]);
-  assertEquals(countFds(), before);
 });
