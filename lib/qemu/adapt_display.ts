@@ -1,7 +1,7 @@
 /** Displays: what shows the guest's screen, and the adapters that draw on it. */
 import { type Adapting, indexIn, substitute } from "./adapt_context.ts";
 import { hasDevice, offers, qemuName, takesVgaMemory } from "./adapt_capabilities.ts";
-import { glTwin } from "./adapt_gl.ts";
+import { glTwin, HEADLESS_COST } from "./adapt_gl.ts";
 import { isGl } from "./facts.ts";
 import type { Property, QemuOption } from "./option.ts";
 
@@ -18,10 +18,6 @@ const VGA_NAMES: Readonly<Record<string, string>> = {
   "sun-tcx": "tcx",
   cgthree: "cg3",
 };
-
-/** What egl-headless costs, in one clause. */
-const HEADLESS_COST =
-  "each frame is copied from the GPU to the CPU, through a socket, and to the GPU again";
 
 /** Display adapters, and `-display` where SPICE does not decide it. */
 export function adaptDisplays(options: readonly QemuOption[], at: Adapting): QemuOption[] {

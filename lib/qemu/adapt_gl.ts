@@ -52,6 +52,10 @@ export interface GlFacts {
   remote: boolean;
 }
 
+/** What egl-headless costs, in one clause. */
+export const HEADLESS_COST =
+  "each frame is copied from the GPU to the CPU, through a socket, and to the GPU again";
+
 /** Devices without 3D that have a twin with it. Source: QEMU hw/display, virtio-gpu-gl. */
 const TWINS: Readonly<Record<string, string>> = {
   "virtio-vga": "virtio-vga-gl",

@@ -7,7 +7,9 @@ import { probeHost } from "./host.ts";
 import { kvmHint } from "./host_accelerators.ts";
 import type { HostAccess } from "./host_access.ts";
 import { findArchitectures, findProgram, missingQemuHint } from "./host_binaries.ts";
+import { displayFindings, type GlReport, reportGl } from "./host_report_display.ts";
 import type { AcceleratorFinding, Firmware, Host, QemuCapabilities } from "./host_model.ts";
+import { findUtmApp, qemuLibrary } from "./utm_app.ts";
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -41,7 +43,11 @@ export interface HostReport {
   /** For guests of the processor's own architecture. */
   accelerators: Record<"kvm" | "hvf", AcceleratorFinding>;
   firmware: { architecture: string; found: Firmware[]; faults: FirmwareFault[] }[];
+  /** UTM.app; null where there is none. */
+  utmApp: UtmAppReport | null;
   renderNodes: string[];
+  /** With the QEMU for the processor's own architecture. */
+  gl: GlReport;
   audio: string[];
   swtpm: { path: string; version: [number, number] | null } | null;
   /** How children are tied to us, and the program for it where one is used. */
@@ -49,6 +55,16 @@ export interface HostReport {
   nativeShim: { present: boolean; why: string };
   runtime: RuntimeReport;
   findings: Finding[];
+}
+
+/** A UTM.app. */
+export interface UtmAppReport {
+  path: string;
+  version: string | null;
+  /** Whether its QEMU is the one in use. */
+  used: boolean;
+  /** Why not; null where it is. */
+  why: string | null;
 }
 
 /** The folder for sockets. */
@@ -67,6 +83,8 @@ export interface ReportOptions {
   /** `--qemu`. */
   qemu?: string;
   places: Places;
+  /** Whether the native shim can be used: its path, or why not. */
+  nativeShim?: HostReport["nativeShim"];
   signal?: AbortSignal;
 }
 
@@ -86,6 +104,7 @@ const AT_ONCE = 4;
  */
 export async function reportHost(access: HostAccess, options: ReportOptions): Promise<HostReport> {
   const { qemu, places, signal } = options;
+  const nativeShim = options.nativeShim ?? { present: false, why: "it was not looked for" };
   const probe = (architecture: string) =>
     probeHost({
       architecture,
@@ -127,16 +146,32 @@ export async function reportHost(access: HostAccess, options: ReportOptions): Pr
       architecture: it,
       ...findFirmware(access, it, binary),
     })),
+    utmApp: reportUtmApp(access, host),
     renderNodes: host.renderNodes,
+    gl: reportGl(access, host, nativeShim),
     audio: host.audio,
     swtpm: host.swtpm === null ? null : { path: host.swtpm, version: host.swtpmVersion ?? null },
     guard: { kind: guardCommand("/bin/sh", []).kind, setpriv },
-    nativeShim: { present: false, why: "this version has none" },
+    nativeShim,
     runtime: runtimeReport(access, places.runtime),
     findings: [],
   };
   report.findings = findingsOf(report, access);
   return report;
+}
+
+function reportUtmApp(access: HostAccess, host: Host): UtmAppReport | null {
+  const found = findUtmApp(access);
+  if (found === undefined) return null;
+  const used = host.utm?.app === found.app;
+  const why = used
+    ? null
+    : found.program === undefined
+    ? "utmost-qemu-host, which runs it, is not built"
+    : qemuLibrary(access, found, host.architecture) === undefined
+    ? `it has no QEMU for ${host.architecture}`
+    : "another QEMU was named";
+  return { path: found.app, version: found.version ?? null, used, why };
 }
 
 function qemuReport(architecture: string, qemu: QemuCapabilities | null): QemuReport {
@@ -174,6 +209,7 @@ function runtimeReport(access: HostAccess, path: string): RuntimeReport {
 export function findingsOf(report: HostReport, access: Pick<HostAccess, "env">): Finding[] {
   return [
     ...qemuFindings(report),
+    ...utmAppFindings(report),
     acceleratorFinding(report),
     ...report.firmware.flatMap(firmwareFindings),
     ...displayFindings(report),
@@ -213,6 +249,20 @@ function qemuFindings({ host, qemu }: HostReport): Finding[] {
     });
   }
   return findings;
+}
+
+function utmAppFindings({ utmApp }: HostReport): Finding[] {
+  if (utmApp === null) return [];
+  const { path, version, used, why } = utmApp;
+  const name = `UTM.app${version === null ? "" : ` ${version}`} at ${path}`;
+  if (used) return [{ topic: "UTM", status: "ok", text: `${name}: its QEMU is used` }];
+  const isBuilt = !why?.includes("not built");
+  return [{
+    topic: "UTM",
+    status: "note",
+    text: `${name} is not used: ${why}`,
+    ...(isBuilt ? {} : { hint: "Build it: deno task native" }),
+  }];
 }
 
 function acceleratorFinding({ host, accelerators }: HostReport): Finding {
@@ -257,44 +307,6 @@ function firmwareFindings({ architecture, found, faults }: HostReport["firmware"
     });
   }
   return findings;
-}
-
-function displayFindings({ host, qemu, renderNodes, nativeShim }: HostReport): Finding[] {
-  const withSpice = qemu.filter((it) => it.spice).length;
-  const usable = qemu.filter((it) => it.error === null).length;
-  const spice: Finding = withSpice > 0
-    ? { topic: "SPICE", status: "ok", text: `${withSpice} of ${usable} QEMUs have it` }
-    : {
-      topic: "SPICE",
-      status: "note",
-      text: "no QEMU here has it: pictures and input go through QMP",
-      ...(host.os === "linux" && {
-        hint: "Install qemu-system-modules-spice (Debian, Ubuntu) or qemu-ui-spice-core (Fedora)",
-      }),
-    };
-  const gl: Finding = renderNodes.length > 0 && qemu.some((it) => it.spiceGl)
-    ? { topic: "GL", status: "ok", text: `render node ${renderNodes.join(", ")}` }
-    : {
-      topic: "GL",
-      status: "note",
-      text: renderNodes.length > 0
-        ? "no QEMU here draws with OpenGL through SPICE"
-        : "there is no render node that this user may open: displays are drawn without OpenGL",
-      hint: glHint(host.os, renderNodes),
-    };
-  const shim: Finding = {
-    topic: "native shim",
-    status: nativeShim.present ? "ok" : "note",
-    text: nativeShim.why,
-  };
-  return [spice, gl, shim];
-}
-
-function glHint(os: Host["os"], renderNodes: string[]): string {
-  if (os === "darwin") return "OpenGL through SPICE is in UTM's own QEMU only";
-  if (renderNodes.length > 0) return "Install QEMU's modules for SPICE, OpenGL and virtio-gpu";
-  return "Where /dev/dri has a render node, join its group (render). egl-headless is no way out: " +
-    "it copies each frame from the GPU to the CPU, through a socket, and to the GPU again";
 }
 
 function soundFinding({ audio }: HostReport): Finding {

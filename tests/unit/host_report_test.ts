@@ -7,9 +7,21 @@ const recorded = (name: string) =>
   Deno.readTextFileSync(new URL(`../fixtures/host/qemu72_${name}`, import.meta.url));
 
 /** A report on a fake host; the cache is in a place that cannot be written. */
-function report(options: FakeHostOptions, runtime = "/run/user/1000/utmost"): Promise<HostReport> {
+function report(
+  options: FakeHostOptions,
+  { runtime = "/run/user/1000/utmost", shim = true, qemu }: {
+    runtime?: string;
+    shim?: boolean;
+    qemu?: string;
+  } = {},
+): Promise<HostReport> {
   const places = { runtime, state: "/s", cache: "/proc/none/utmost" };
-  return reportHost(fakeHost(options), { places });
+  const nativeShim = { present: shim, why: shim ? "/shim.so" : "Cannot open the native library" };
+  return reportHost(fakeHost(options), {
+    places,
+    nativeShim,
+    ...(qemu === undefined ? {} : { qemu }),
+  });
 }
 
 /** The one finding whose text has `part`. */
@@ -51,20 +63,24 @@ Deno.test("reportHost reports what is there, and a QEMU that does not work", asy
   assertStringIncludes(finding(result, "ppc: Cannot ask").text, "no libfoo");
   assertEquals(finding(result, "/usr/share/OVMF/OVMF_CODE_4M.fd").status, "ok");
   assertStringIncludes(finding(result, "UEFI firmware for aarch64").hint ?? "", "qemu-efi-aarch64");
-  assertEquals(finding(result, "renderD128").topic, "GL");
+  assertEquals(finding(result, "scanouts, which the CPU never copies").topic, "GL");
+  assertEquals(finding(result, "render node /dev/dri/renderD128").topic, "GPU");
+  assertEquals(finding(result, "/shim.so").topic, "native shim");
   assertEquals(finding(result, "swtpm 0.7 at /usr/bin/swtpm").status, "ok");
   assertEquals(finding(result, "mode 0700").topic, "sockets");
   assertEquals(finding(result, "tcg, not kvm: there is no /dev/kvm").topic, "accelerator");
 });
 
 Deno.test("reportHost gives a hint for everything that is missing", async () => {
-  const result = await report({ env: {} }, `/tmp/${"long/".repeat(20)}utmost`);
+  const result = await report({ env: {} }, {
+    runtime: `/tmp/${"long/".repeat(20)}utmost`,
+  });
   assertEquals(result.qemu, []);
   const missing = result.findings.filter((it) => it.status === "missing");
   assertEquals(missing.map((it) => it.topic), ["QEMU", "sockets"]);
   for (const { hint, text } of missing) assert(hint !== undefined, text);
   assertStringIncludes(finding(result, "there is no qemu-system-x86_64").hint ?? "", "Debian");
-  assertStringIncludes(finding(result, "render node").hint ?? "", "egl-headless");
+  assertEquals(result.gl.way, "off");
 });
 
 Deno.test("formatReport is plain without colours, and lets no control character through", async () => {
@@ -80,4 +96,70 @@ Deno.test("formatReport is plain without colours, and lets no control character 
   const painted = formatReport(result, true);
   assertStringIncludes(painted, "\x1b[32mok");
   assert(!painted.includes("\x1b[31m.json"));
+});
+
+Deno.test("reportHost says what becomes of GL, and why", async () => {
+  const { gl } = await report(QEMU);
+  assertEquals([gl.way, gl.renderNode, gl.hint], ["scanouts", "/dev/dri/renderD128", undefined]);
+
+  const noShim = await report(QEMU, { shim: false });
+  assertEquals([noShim.gl.way, noShim.gl.renderNode], ["egl-headless", "/dev/dri/renderD128"]);
+  const headless = finding(noShim, "egl-headless");
+  assertStringIncludes(headless.text, "the native shim");
+  assertStringIncludes(headless.text, "from the GPU to the CPU, through a socket, and to the GPU");
+  assertStringIncludes(headless.hint ?? "", "deno task native");
+
+  const device = { kind: "device" as const, open: "denied" as const };
+  const files = { ...QEMU.files, "/dev/dri/renderD128": device };
+  const denied = await report({ ...QEMU, files });
+  assertEquals(denied.gl.way, "off");
+  assertStringIncludes(finding(denied, "off, as").hint ?? "", "usually render");
+  assertStringIncludes(finding(denied, "renderD128 may not be opened").hint ?? "", "group");
+});
+
+Deno.test("reportHost lists all GPUs and says which one is taken", async () => {
+  const files = { ...QEMU.files, "/dev/dri/renderD129": { kind: "device" as const } };
+  const result = await report({ ...QEMU, files });
+  const { text } = finding(result, "--rendernode takes another");
+  assertStringIncludes(text, "render node /dev/dri/renderD128, not /dev/dri/renderD129");
+});
+
+Deno.test("reportHost tells of UTM.app, whether or not it is used", async () => {
+  const app = "/Applications/UTM.app/Contents";
+  const mac: FakeHostOptions = {
+    ...QEMU,
+    os: "darwin",
+    files: {
+      ...QEMU.files,
+      [`${app}/Frameworks/qemu-x86_64-softmmu.framework/Versions/A/qemu-x86_64-softmmu`]: {
+        bytes: 1,
+      },
+      [`${app}/Resources/qemu/README`]: "",
+    },
+    run(command, args, options) {
+      const own = command === "/host" ? args.slice(args.indexOf("--") + 1) : args;
+      const result = QEMU.run!("qemu", own, options);
+      const stdout = result.stdout.replace("gl=<bool (on/off)>", "gl=<str>");
+      return { ...result, stdout: command === "/host" ? stdout : result.stdout };
+    },
+  };
+  const unused = await report(mac);
+  const { text, hint } = finding(unused, "UTM.app at /Applications/UTM.app is not used");
+  assertStringIncludes(text, "utmost-qemu-host, which runs it, is not built");
+  assertEquals(hint, "Build it: deno task native");
+  assertEquals(unused.gl.way, "off");
+
+  const used = await report({ ...mac, hostProgram: "/host" });
+  assertEquals(finding(used, "its QEMU is used").status, "ok");
+  assertEquals(used.utmApp, {
+    path: "/Applications/UTM.app",
+    version: null,
+    used: true,
+    why: null,
+  });
+  assertEquals([used.gl.way, used.gl.renderNode], ["scanouts", null]);
+  const named = await report({ ...mac, hostProgram: "/host" }, {
+    qemu: "/usr/bin/qemu-system-x86_64",
+  });
+  assertEquals(named.utmApp?.why, "another QEMU was named");
 });

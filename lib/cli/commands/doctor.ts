@@ -1,4 +1,5 @@
 /** `utmost doctor`: what this host offers, with one hint for each thing that it lacks. */
+import { ShimError } from "../../base/errors.ts";
 import { ExitCode } from "../../base/exit_code.ts";
 import { places } from "../../base/places.ts";
 import { printable } from "../../base/text.ts";
@@ -18,11 +19,24 @@ export async function doctor(invocation: Invocation): Promise<number> {
   const qemu = lastValue(invocation, "qemu");
   const report = await reportHost(systemAccess(), {
     places: places(),
+    nativeShim: await findShim(),
     ...(qemu === undefined ? {} : { qemu }),
   });
   const colors = Deno.stdout.isTerminal() && wantsColors(flags);
   console.log(flags.has("json") ? JSON.stringify(report) : formatReport(report, colors));
   return report.qemu.some((it) => it.error === null) ? ExitCode.ok : ExitCode.host;
+}
+
+/** Whether the native shim opens, and where it is or why not. */
+async function findShim(): Promise<HostReport["nativeShim"]> {
+  const { loadShim } = await import("../../../ffi/load.ts");
+  try {
+    using shim = loadShim();
+    return { present: true, why: shim.path };
+  } catch (error) {
+    if (!(error instanceof ShimError)) throw error;
+    return { present: false, why: error.message };
+  }
 }
 
 /** How a status looks, and its colour. */
