@@ -31,6 +31,8 @@ export type GlWay =
 export interface GlLack {
   /** One clause. */
   why: string;
+  /** What was tried, in the words of what failed. */
+  detail?: string;
   /** What would do. */
   expected: string;
   /** What the user can do. */
@@ -150,8 +152,8 @@ export function glLack(
   }
   if (!hasShim) {
     return {
-      why: "the native shim, which takes GL scanouts, is not there" +
-        (shimObstacle === undefined ? "" : ` (${shimObstacle})`),
+      why: "there is no native shim to take GL scanouts",
+      ...(shimObstacle === undefined ? {} : { detail: shimObstacle }),
       expected: "libutm_shim",
       hint: "Build it (deno task native), or name it with UTMOST_SHIM",
       headlessWorks: true,
@@ -193,10 +195,11 @@ export function chooseGl(
     if (namesGlApi(host, qemu)) return { kind: "scanouts", api: "es" };
     return { kind: "scanouts", api: "on", ...(renderNode === undefined ? {} : { renderNode }) };
   }
-  const { why, expected, hint } = lack;
+  const { why, detail, expected, hint } = lack;
   if (options.gl === "on") {
     throw new HostError(
-      `Cannot bring GL scanouts through SPICE (--gl on): ${why}, expected ${expected}`,
+      `Cannot bring GL scanouts through SPICE (--gl on): ${why}` +
+        `${detail === undefined ? "" : ` (${detail})`}, expected ${expected}`,
       { hint: `${hint}; or leave out --gl on: --gl auto takes what there is` },
     );
   }
