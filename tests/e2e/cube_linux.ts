@@ -4,6 +4,7 @@
  * the host. It does what it is told on its serial port, one command a line.
  */
 import { type ArchiveFile, makeInitrd, program } from "./initrd.ts";
+import { type Guest, makeGuest } from "./make_guest.ts";
 import { MODULES, type SmallLinux, takeLinux } from "./small_linux.ts";
 
 /** What the guest prints when it waits for a command. */
@@ -24,6 +25,13 @@ $b stty -echo
 export LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu
 for m in ${MODULES.join(" ")}; do $b insmod /m/$m.ko; done 2>/dev/null
 $b dmesg | $b grep virgl
+# No cursor, which blinks, and nothing of the firmware: a picture that is the same in each boot.
+echo -ne "\\033[?25l\\033[2J\\033[H" > /dev/tty0
+i=0
+while [ $i -lt 14 ]; do
+  echo -e "\\033[3$((i % 7 + 1))mline $i: the quick brown fox\\033[0m" > /dev/tty0
+  i=$((i + 1))
+done
 while true; do
   echo -n "${CUBE_PROMPT}"
   read command count || exit
@@ -67,6 +75,26 @@ export async function makeCubeLinux(folder: string): Promise<SmallLinux | { miss
   // The host's C library comes last, and so in place of the installer's.
   await Deno.writeFile(initrd, makeInitrd([...linux.files, ...files, init]));
   return { kernel: linux.kernel, initrd };
+}
+
+/**
+ * Makes a bundle of the guest.
+ *
+ * @param display Its adapter; the cube takes one with `-gl`.
+ */
+export async function makeCubeGuest(linux: SmallLinux, display = "virtio-vga-gl"): Promise<Guest> {
+  return await makeGuest({
+    name: "cube",
+    architecture: "x86_64",
+    memoryMiB: 768, // the initrd twice, while the kernel unpacks it
+    images: [
+      { path: linux.kernel, type: "LinuxKernel" },
+      { path: linux.initrd, type: "LinuxInitrd" },
+    ],
+    arguments: ['-append "console=tty0 quiet"'],
+    uefi: false,
+    display,
+  });
 }
 
 /** The libraries that programs name, and those that these name, by the paths they are found at. */

@@ -2,7 +2,7 @@
 import { basename, join } from "@std/path";
 import { exists } from "./utmost.ts";
 
-/** What a guest made here consists of, besides one serial port; there is no display. */
+/** What a guest made here consists of, besides one serial port. */
 export interface GuestParts {
   name: string;
   architecture: "x86_64" | "aarch64";
@@ -12,6 +12,8 @@ export interface GuestParts {
   /** AdditionalArguments. */
   arguments: readonly string[];
   uefi: boolean;
+  /** The display's adapter; none when left out. */
+  display?: string;
 }
 
 /** A bundle that is gone once it is disposed of. */
@@ -79,7 +81,13 @@ function configuration(parts: GuestParts): Plist {
   return {
     Backend: "QEMU",
     ConfigurationVersion: 4,
-    Display: [],
+    Display: parts.display === undefined ? [] : [{
+      Hardware: parts.display,
+      DynamicResolution: false,
+      NativeResolution: false,
+      DownscalingFilter: "Linear",
+      UpscalingFilter: "Nearest",
+    }],
     Drive: parts.images.map(({ path, type }) => ({
       Identifier: crypto.randomUUID().toUpperCase(),
       ImageName: basename(path),

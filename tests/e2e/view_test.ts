@@ -1,31 +1,18 @@
 /** Looking at screens and typing, as a user does: view, screenshot, type, keys. */
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
-import { decode } from "fast-png";
-import { pause, retry, withDeadline } from "../../lib/base/deadline.ts";
-import { ControlClient } from "../../lib/vm/control.ts";
+import { pause, retry } from "../../lib/base/deadline.ts";
 import { RemoteScreens } from "../../lib/vm/remote_screens.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { LiveGuest } from "./live_guest.ts";
 import { HELLO, type Sandbox, sandboxTest } from "./sandbox.ts";
-import { differenceOf, parsePpm, type PlainPicture } from "./screen_rig.ts";
+import { colorsOf, readPng, serialSays } from "./running_vm.ts";
+import { differenceOf, parsePpm } from "./screen_rig.ts";
 
 /** The document of `view --json` and of `--stats`. */
 interface Stats {
   channels?: string[];
   displays: DisplayReport[];
 }
-
-/** The picture in a PNG file. */
-async function readPng(path: string): Promise<PlainPicture> {
-  const { width, height, data, channels } = decode(await Deno.readFile(path));
-  const pixels = new Uint32Array(width * height);
-  for (let i = 0, at = 0; i < pixels.length; i++, at += channels) {
-    pixels[i] = (data[at]! << 16) | (data[at + 1]! << 8) | data[at + 2]!;
-  }
-  return { width, height, pixels };
-}
-
-const colorsOf = ({ pixels }: PlainPicture) => new Set(pixels).size;
 
 /** A QEMU that says it has no SPICE. */
 async function qemuWithoutSpice(sandbox: Sandbox): Promise<string> {
@@ -37,22 +24,6 @@ async function qemuWithoutSpice(sandbox: Sandbox): Promise<string> {
   ];
   await Deno.writeTextFile(path, lines.join("\n"), { mode: 0o755 });
   return path;
-}
-
-/** Waits until the guest has written a text to its serial port. */
-async function serialSays(sandbox: Sandbox, id: string, text: string): Promise<void> {
-  await using client = await ControlClient.connect(sandbox.path("run", "utmost", id, "control"));
-  const said = Promise.withResolvers<void>();
-  const decoder = new TextDecoder();
-  let all = "";
-  client.onNotification((method, params) => {
-    if (method !== "serial") return;
-    const bytes = Uint8Array.fromBase64((params as { data: string }).data);
-    all += decoder.decode(bytes, { stream: true });
-    if (all.includes(text)) said.resolve();
-  });
-  await client.call("serial", { replay: true });
-  await withDeadline(`${text} on the serial port`, () => said.promise, { timeoutMs: 30_000 });
 }
 
 sandboxTest("e2e: screenshot: SPICE's picture of a paused VM is QEMU's own", async (sandbox) => {
