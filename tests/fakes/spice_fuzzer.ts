@@ -14,6 +14,7 @@ import { routes } from "../../lib/spice/message_routes.ts";
 import { SpiceChannel } from "../../lib/spice/channel.ts";
 import { cursorSetup } from "../../lib/spice/cursor_channel.ts";
 import { displaySetup } from "../../lib/spice/display_channel.ts";
+import { DISPLAY_REQUESTS } from "../../lib/spice/display_messages.ts";
 import { MessageSplitter } from "../../lib/spice/framing.ts";
 import { INPUTS_MAX_BYTES, INPUTS_MESSAGES } from "../../lib/spice/inputs_messages.ts";
 import { mainSetup } from "../../lib/spice/main_channel.ts";
@@ -108,10 +109,11 @@ function runSession(
   report: FuzzReport,
 ): void {
   const memory = new MessageMemory();
-  const { maxBytes, waitsBefore, routes } = target.setup();
+  const { maxBytes, waitsBefore, trailers, routes } = target.setup();
   const channel = new SpiceChannel(new SpiceStream(new FedConnection()), {
     ...{ name: `${type}.0`, maxBytes, memory, routes },
     ...waitsBefore ? { waitsBefore } : {},
+    ...trailers ? { trailers } : {},
   });
   const splitter = new MessageSplitter(channel, memory);
   // The seeds follow one another as they came, now and then from elsewhere: most have the surfaces,
@@ -168,11 +170,13 @@ function feed(splitter: MessageSplitter, bytes: Uint8Array, random: Random): voi
 }
 
 function framed({ type, body }: Seed, size = body.length): Uint8Array {
-  const bytes = new Uint8Array(6 + body.length);
+  const trailer = type === GL_SCANOUT ? [0x40] : [];
+  const bytes = new Uint8Array(6 + body.length + trailer.length);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, type, true);
   view.setUint32(2, size, true);
   bytes.set(body, 6);
+  bytes.set(trailer, 6 + body.length);
   return bytes;
 }
 
@@ -181,6 +185,8 @@ const EDGES = [0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0x
 
 const DISPLAY_TYPE = 2;
 const SURFACE_CREATE = 314;
+const GL_SCANOUT = 320;
+const GL_DRAW = 321;
 /** Sides of large surfaces. */
 const SIDES = [1, 640, 1920, 4096, 8192, 16384, 16385];
 
@@ -298,7 +304,12 @@ async function loadTargets(decoders: ImageDecoders): Promise<Map<number, Target>
     2: () =>
       displaySetup({
         takesCompression: true,
-        onDisplay: (link) => new GuestDisplay({ decoders }).handlers(link),
+        gl: true,
+        onDisplay: (link) => ({
+          ...new GuestDisplay({ decoders }).handlers(link),
+          gl_scanout_unix: () => void link.takeFd()?.[Symbol.dispose](),
+          gl_draw: () => link.send(DISPLAY_REQUESTS.gl_draw_done, {}),
+        }),
       }),
     3: () => table(INPUTS_MESSAGES, INPUTS_MAX_BYTES),
     4: () => cursorSetup(() => new GuestCursor().handlers()),
@@ -322,7 +333,18 @@ async function loadTargets(decoders: ImageDecoders): Promise<Map<number, Target>
       }
     }
   }
+  // No recording has these: they were made without a GPU.
+  for (let i = 0; i < SEEDS_OF_A_KIND; i++) targets.get(DISPLAY_TYPE)!.seeds.push(...glSeeds());
   return targets;
+}
+
+/** A scanout of 640 × 480 pixels, and a draw on all of it. */
+function glSeeds(): Seed[] {
+  const body = (...words: number[]) => new Uint8Array(Uint32Array.from(words).buffer);
+  return [
+    { type: GL_SCANOUT, body: body(640, 480, 2560, 0x3432_5258, 0) },
+    { type: GL_DRAW, body: body(0, 0, 640, 480) },
+  ];
 }
 
 function* messagesOf(bytes: Uint8Array): Generator<Seed> {

@@ -74,6 +74,8 @@ export class FakeConnection {
   readonly #isSlow: boolean;
   /** Type, id and connection id as the client's link message has them. */
   link = { type: 0, id: 0, connectionId: 0 };
+  /** The first word of the channel's own capabilities in it. */
+  caps = 0;
   /** The password in the client's ticket. */
   password = "";
 
@@ -128,6 +130,8 @@ export class FakeConnection {
       type: view.getUint8(4),
       id: view.getUint8(5),
     };
+    const [common, own, offset] = [6, 10, 14].map((at) => view.getUint32(at, true));
+    this.caps = own! > 0 ? view.getUint32(offset! + 4 * common!, true) : 0;
   }
 
   /** Reads mechanism and ticket. */

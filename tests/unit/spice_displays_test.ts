@@ -21,6 +21,7 @@ import {
   join,
   le,
   type Script,
+  serveDisplay,
 } from "../fakes/spice_server.ts";
 
 const brief = ({ channel, id, state }: SpiceEvent) => `${channel} ${id} ${state}`;
@@ -49,6 +50,19 @@ function lists(first: Uint8Array, later: Promise<Uint8Array>): Script {
     await connection.drain();
   };
 }
+
+Deno.test("a session that links a display by itself does not offer scanouts", async () => {
+  const glScanout = 1 << 7;
+  let caps = -1;
+  await using server = await FakeSpiceServer.start({
+    async display(connection) {
+      ({ caps } = connection);
+      await serveDisplay(connection);
+    },
+  });
+  await using _session = await SpiceSession.connect(server.target, { gl: true });
+  assertEquals([caps > 0, caps & glScanout], [true, 0]);
+});
 
 Deno.test("a display that the server has later is linked by itself, others are offered", async () => {
   const later = Promise.withResolvers<Uint8Array>();

@@ -157,6 +157,19 @@ const LIMITS: readonly [what: string, source: string, ...tests: string[]][] = [
     "spice_clipboard: 16 MiB come from the guest, and one byte more",
   ],
   [
+    "descriptors: of one message, of one read",
+    "spice/fd_connection.ts",
+    "fd_connection: FdConnection closes the descriptors of a message that has too many",
+    "fd_connection: FdConnection closes descriptors that nobody took before the next read",
+    "gl_scanouts: a flood of scanouts, half of them broken",
+  ],
+  [
+    "scanouts: the byte behind them",
+    "spice/framing.ts",
+    "spice_framing: MessageSplitter refuses another byte where one belongs behind a message",
+    "gl_scanouts: a server that sends ${fault.what}",
+  ],
+  [
     "text: control characters, length",
     "base/text.ts",
     "spice_codec: countedText ends at its zero byte",
@@ -182,7 +195,10 @@ for (const [what, source, ...tests] of LIMITS) {
     for (const test of tests) {
       const [file, name] = [test.slice(0, test.indexOf(": ")), test.slice(test.indexOf(": ") + 2)];
       const text = await Deno.readTextFile(new URL(`./${file}_test.ts`, import.meta.url));
-      assert(new RegExp(`Deno\\.test\\(\\s*["\`]${RegExp.escape(name)}`).test(text), test);
+      assert(
+        new RegExp(`(?:Deno\\.test|shimTest)\\(\\s*["\`]${RegExp.escape(name)}`).test(text),
+        test,
+      );
     }
   });
 }
