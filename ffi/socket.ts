@@ -151,6 +151,14 @@ export class UnixSocket implements Disposable {
     return result > 0;
   }
 
+  /**
+   * Ends the connection for all its descriptors, in every thread: the peer sees the end, and a thread
+   * that waits to receive comes back.
+   */
+  shutdown(): void {
+    checked(this.#shim.symbols.utm_shim_shutdown(this.#fd.number), "end a connection");
+  }
+
   /** Closes it. */
   [Symbol.dispose](): void {
     this.#fd[Symbol.dispose]();

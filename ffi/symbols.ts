@@ -101,6 +101,12 @@ const SOCKETS = {
     ],
     result: "i32",
   },
+  utm_shim_shutdown: {
+    parameters: [
+      "i32", // int32_t sock
+    ],
+    result: "i32",
+  },
   utm_shim_recv: {
     parameters: [
       "i32", // int32_t sock

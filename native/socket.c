@@ -73,6 +73,10 @@ int32_t utm_shim_socketpair(int32_t ends[2]) {
   return result;
 }
 
+int32_t utm_shim_shutdown(int32_t sock) {
+  return shutdown(sock, SHUT_RDWR) == 0 || errno == ENOTCONN ? 0 : -errno;
+}
+
 /* -- Receiving ------------------------------------------------------------ */
 
 /* Room for control data of UTM_FDS_MAX descriptors. A message with more is cut,

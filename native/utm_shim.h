@@ -96,6 +96,11 @@ UTM_EXPORT int32_t utm_shim_accept(int32_t sock, int32_t wake, int32_t timeout_m
 /* Makes two stream sockets that are connected. On failure both are -1. */
 UTM_EXPORT int32_t utm_shim_socketpair(int32_t ends[2]);
 
+/* Ends both directions of a connection for every descriptor of it, in all threads
+ * and processes: the peer sees the end, and so does whoever waits to receive.
+ * The descriptors stay open. Nothing happens if the peer has gone. */
+UTM_EXPORT int32_t utm_shim_shutdown(int32_t sock);
+
 /* The most descriptors in one message. */
 #define UTM_FDS_MAX 16
 

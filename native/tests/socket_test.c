@@ -316,6 +316,31 @@ static void test_paths_that_are_none(void) {
   CHECK_EQUAL(utm_shim_listen("x", -1), -EINVAL);
 }
 
+/* Waits for the end of a stream; returns NULL if it comes. */
+static void *wait_for_end(void *sock) {
+  uint8_t byte;
+  uint32_t count;
+  return utm_shim_recv(*(int32_t *)sock, -1, &byte, 1, NULL, 0, &count, 5000) == 0 ? NULL : sock;
+}
+
+static void test_shutdown_ends_every_descriptor_of_a_connection(void) {
+  int32_t ends[2];
+  open_pair(ends);
+  int32_t copy = utm_shim_dup(ends[0]);
+  pthread_t reader;
+  void *wrong = NULL;
+  pthread_create(&reader, NULL, wait_for_end, &ends[0]);
+  CHECK_EQUAL(utm_shim_shutdown(copy), 0);
+  pthread_join(reader, &wrong);
+  CHECK(wrong == NULL);
+  CHECK(wait_for_end(&ends[1]) == NULL);
+  CHECK_EQUAL(utm_shim_send(ends[0], -1, data, 1, NULL, 0, 0), -EPIPE);
+  CHECK_EQUAL(utm_shim_shutdown(copy), 0);
+  CHECK_EQUAL(utm_shim_shutdown(-1), -EBADF);
+  utm_shim_close(copy);
+  close_pair(ends);
+}
+
 static void test_wrong_arguments(void) {
   int32_t ends[2];
   int32_t fds[UTM_FDS_MAX + 1];
@@ -369,6 +394,7 @@ int main(void) {
       test_descriptors_keep_their_order,
       test_connect_and_accept,
       test_paths_that_are_none,
+      test_shutdown_ends_every_descriptor_of_a_connection,
       test_wrong_arguments,
       test_nothing_is_left_of_many_messages,
       NULL,

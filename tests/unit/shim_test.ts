@@ -41,6 +41,17 @@ shimTest("OwnedFd closes what it owns, once, and not what was taken", (shim) => 
   assertThrows(() => new OwnedFd(shim, -1), RangeError);
 });
 
+shimTest("UnixSocket.shutdown ends a connection for the other descriptors of it, too", (shim) => {
+  const [one, other] = UnixSocket.pair(shim);
+  using _one = one;
+  using _other = other;
+  using copy = new UnixSocket(shim, one.dup());
+  copy.shutdown();
+  assertEquals(one.receive(new Uint8Array(1), []), 0);
+  assertEquals(other.receive(new Uint8Array(1), []), 0);
+  assertThrows(() => one.send(bytes("a")), ShimCallError, "EPIPE");
+});
+
 shimTest("UnixSocket carries descriptors beside bytes", (shim) =>
   expectNoCopies(shim, (sent) => {
     const [one, other] = UnixSocket.pair(shim);
