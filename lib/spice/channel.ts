@@ -73,6 +73,8 @@ export interface ChannelOptions {
   waitFor?: (awaited: readonly AwaitedMessage[]) => Promise<void> | undefined;
   /** Whether the server may stop reading for any time; not when left out. */
   isPacedByGuest?: boolean;
+  /** Whether the channel has a thread of its own: then nothing else there needs a turn. */
+  hasThread?: boolean;
   /** Called once, when the first message has come. */
   onFirstMessage?: () => void;
   /** Takes texts for the user. */
@@ -220,19 +222,19 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
    * channel has ended; undefined if that is so already.
    */
   reached(serial: bigint): Promise<void> | undefined {
-    if (this.#end || BigInt(this.#handled) >= serial) return undefined;
+    if (this.#end || BigInt(this.handled) >= serial) return undefined;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#reaching.push({ serial, resolve });
     return promise;
   }
 
-  /** How many messages are behind us. */
-  get #handled(): number {
+  /** How many messages have been handled; one that waits for another channel has not. */
+  get handled(): number {
     return this.stats.messages - (this.#held ? 1 : 0);
   }
 
   #tellReached(): void {
-    const handled = BigInt(this.#handled);
+    const handled = BigInt(this.handled);
     this.#reaching = this.#reaching.filter(({ serial, resolve }) => {
       if (handled < serial) return true;
       resolve();
@@ -414,7 +416,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     } catch (error) {
       this.#countMalformed(type, error);
     }
-    if (!this.#held) this.#holdUntil(this.#turns.spend());
+    if (!this.#held && !this.#options.hasThread) this.#holdUntil(this.#turns.spend());
   }
 
   #countUnknown(type: number): void {

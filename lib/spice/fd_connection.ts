@@ -24,8 +24,17 @@ const TURN_MS = 500;
  * @throws {SpiceConnectError} with the operating system's error as its cause.
  */
 export function connectFd(shim: Shim, path: string, wakeUp: WakeUp): FdConnection {
+  return new FdConnection(connectSocket(shim, path), wakeUp);
+}
+
+/**
+ * Connects to the server at `path`, for a connection in another thread; the caller owns the socket.
+ *
+ * @throws {SpiceConnectError} with the operating system's error as its cause.
+ */
+export function connectSocket(shim: Shim, path: string): UnixSocket {
   try {
-    return new FdConnection(UnixSocket.connect(shim, path), wakeUp);
+    return UnixSocket.connect(shim, path);
   } catch (error) {
     if (!(error instanceof ShimCallError)) throw error;
     const isThere = error.code !== "ENOENT";
@@ -41,6 +50,14 @@ export function connectFd(shim: Shim, path: string, wakeUp: WakeUp): FdConnectio
   }
 }
 
+/** Options of {@linkcode FdConnection}. */
+export interface FdConnectionOptions {
+  /** How long the event loop goes without a turn at most, in milliseconds; 500 when left out. */
+  turnMs?: number;
+  /** Called after a turn of the event loop; the thread does not block again before it has resolved. */
+  afterTurn?: () => Promise<void>;
+}
+
 /** A connection whose reads and writes block the thread; owns its socket and what came through it. */
 export class FdConnection implements Connection {
   readonly #socket: UnixSocket;
@@ -50,18 +67,17 @@ export class FdConnection implements Connection {
   readonly #fds: OwnedFd[] = [];
   /** A turn of the event loop that is under way. */
   #turning: Promise<void> | undefined;
+  readonly #afterTurn: (() => Promise<void>) | undefined;
   #turnAt = performance.now();
   #closed = false;
 
-  /**
-   * Takes over `socket`; `wakeUp` cuts its waits short.
-   *
-   * @param turnMs How long the event loop goes without a turn at most; half a second when left out.
-   */
-  constructor(socket: UnixSocket, wakeUp: WakeUp, turnMs = TURN_MS) {
+  /** Takes over `socket`; `wakeUp` cuts its waits short. */
+  constructor(socket: UnixSocket, wakeUp: WakeUp, options: FdConnectionOptions = {}) {
+    const { turnMs = TURN_MS, afterTurn } = options;
     this.#socket = socket;
     this.#wakeUp = wakeUp;
     this.#wait = { wakeUp, timeoutMs: turnMs };
+    this.#afterTurn = afterTurn;
   }
 
   /** Another descriptor of the socket: for another thread that answers when this one cannot. */
@@ -129,6 +145,7 @@ export class FdConnection implements Connection {
     // A timer would take a millisecond and more. What has arrived may be handled in the first round of
     // the event loop, or be taken in there and handled in the second.
     for (let i = 0; i < 2; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+    await this.#afterTurn?.();
     this.#turnAt = performance.now();
     this.#turning = undefined;
   }

@@ -25,7 +25,7 @@ async function withPair(
   using peer = theirs;
   using _wakeUp = wakeUp;
   using ownWaker = waker;
-  const connection = new FdConnection(ours, wakeUp, turnMs);
+  const connection = new FdConnection(ours, wakeUp, turnMs === undefined ? {} : { turnMs });
   await test(connection, peer, ownWaker);
   connection.close();
 }
