@@ -48,19 +48,6 @@ export interface GlReport {
   kinds: BufferKind[];
 }
 
-/** A ledger where nothing has happened. */
-export const NO_GL: Readonly<GlReport> = {
-  scanouts: 0,
-  draws: 0,
-  acks: 0,
-  ackMicros: { p50: 0, p99: 0 },
-  copies: 0,
-  copyMicros: { p50: 0, p99: 0 },
-  imports: 0,
-  cpuBytes: 0,
-  kinds: [],
-};
-
 /** Where each count is, in 32-bit cells. */
 const CELL = { scanouts: 0, draws: 1, acks: 2, copies: 3, imports: 4, kinds: 5, stage: 6 } as const;
 const CELLS = 8;

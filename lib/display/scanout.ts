@@ -91,6 +91,11 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
     return hull && intersectionOf(hull, whole);
   }
 
+  /** Whether the guest has said that it shows nothing. */
+  get isOff(): boolean {
+    return this.#heads?.length === 0;
+  }
+
   /** Whether the guest's picture comes through scanouts now, shown or not. */
   get isActive(): boolean {
     return this.#buffer !== undefined && !this.#isEarlier || this.#problem !== undefined;
@@ -156,6 +161,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
   /** GL_DRAW: a part has changed. Acknowledges it in every case. */
   draw(part: PixelRect): void {
     const ledger = this.#ledger;
+    ledger.draw();
     ledger.stage = "draw";
     try {
       if (this.#isWatched) this.#copy(part);

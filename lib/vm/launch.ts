@@ -9,13 +9,14 @@ import { basename } from "@std/path";
 import { pause, retry, withDeadline } from "../base/deadline.ts";
 import { HostError, QemuError } from "../base/errors.ts";
 import { SerialPort } from "../guest/serial.ts";
-import type { ControlSocket, Helper } from "../qemu/launch_options.ts";
+import type { ControlSocket, Helper, LaunchPlan } from "../qemu/launch_options.ts";
 import { ChildProcess, QemuProcess } from "../qemu/process.ts";
 import type { acceptQmp } from "../qmp/connect.ts";
 import type { EventLog } from "./events.ts";
 import { lendState } from "./guest_state.ts";
 import { VirtualMachine, type VmIdentity } from "./machine.ts";
 import type { PreparedLaunch } from "./prepare.ts";
+import type { DisplayThreads } from "./display_threads.ts";
 import type { Screens } from "./screens.ts";
 import type { SpiceKeeper } from "./spice_keeper.ts";
 import { toldOnce } from "./told_once.ts";
@@ -83,7 +84,8 @@ export async function launch(
     QemuProcess.spawn({ binary: plan.binary, argv: plan.argv }),
   );
   // QEMU takes a while to come up: what speaks to it is loaded in the meantime.
-  const loading = loadClients(plan.spice !== undefined);
+  const loading = loadClients(plan, stack);
+  loading.catch(() => {}); // told where it is waited for
   vm.spawned(process);
   log.emit({
     event: "qemu",
@@ -184,22 +186,39 @@ async function acceptPorts(
 interface SpiceClient {
   SpiceKeeper: typeof SpiceKeeper;
   Screens: typeof Screens;
+  /** Where displays are drawn whose pictures come as GL scanouts. */
+  threads?: DisplayThreads;
 }
 
+/** Loads what speaks to QEMU; a display's thread, which loads modules of its own, is started, too. */
 async function loadClients(
-  spice: boolean,
+  { spice, gl, renderNode }: LaunchPlan,
+  stack: AsyncDisposableStack,
 ): Promise<{ acceptQmp: typeof acceptQmp; spice?: SpiceClient }> {
-  const loading = spice
-    ? Promise.all([import("./spice_keeper.ts"), import("./screens.ts")])
-    : undefined;
+  const starting = spice !== undefined && gl ? startThreads(renderNode, stack) : undefined;
+  const loading = spice === undefined
+    ? undefined
+    : Promise.all([import("./spice_keeper.ts"), import("./screens.ts"), starting]);
   const { acceptQmp } = await import("../qmp/connect.ts");
   if (loading === undefined) return { acceptQmp };
-  const [{ SpiceKeeper }, { Screens }] = await loading;
-  return { acceptQmp, spice: { SpiceKeeper, Screens } };
+  const [{ SpiceKeeper }, { Screens }, threads] = await loading;
+  return {
+    acceptQmp,
+    spice: { SpiceKeeper, Screens, ...(threads === undefined ? {} : { threads }) },
+  };
+}
+
+async function startThreads(
+  renderNode: string | undefined,
+  stack: AsyncDisposableStack,
+): Promise<DisplayThreads> {
+  const { DisplayThreads } = await import("./display_threads.ts");
+  if (stack.disposed) throw new DOMException("the launch has failed", "AbortError");
+  return stack.use(DisplayThreads.start(renderNode === undefined ? {} : { renderNode }));
 }
 
 async function attachSpice(
-  { SpiceKeeper, Screens }: SpiceClient,
+  { SpiceKeeper, Screens, threads }: SpiceClient,
   vm: VirtualMachine,
   path: string,
   { log, onWarning, onNotice, onDetail, onDefect }: LaunchOptions,
@@ -215,8 +234,10 @@ async function attachSpice(
     new Screens({
       ...once,
       isHeld: true,
+      ...(threads === undefined ? {} : { threads }),
       onMode: ({ id, kind, width, height }) =>
         log.emit({ event: "display", id, kind, width, height }),
+      onGuard: (text) => log.emit({ event: "guard", rule: "gl-draw", text }),
     }),
   );
   return stack.use(

@@ -1,11 +1,12 @@
 /** The screens of a SPICE server that is not ours: whatever it sends is drawn. */
-import { SpiceError, type UtmostError } from "../base/errors.ts";
+import { ShimError, SpiceError, type UtmostError } from "../base/errors.ts";
 import { loadDecoders } from "../display/load_decoders.ts";
 import { savePng } from "../display/png.ts";
 import { printable } from "../base/text.ts";
 import { SpiceSession } from "../spice/session.ts";
 import { targetUri } from "../spice/spice_uri.ts";
 import { type SpiceTarget, targetText } from "../spice/transport.ts";
+import type { DisplayThreads } from "./display_threads.ts";
 import type { DisplayReport } from "./screen.ts";
 import { Screens } from "./screens.ts";
 import type { ScreenshotOptions, ScreenshotReport } from "./screenshot.ts";
@@ -29,6 +30,11 @@ export interface RemoteOptions {
    * Both are exact.
    */
   compression?: "off" | "lz";
+  /**
+   * Whether GL scanouts are taken from a server behind a Unix socket, where the native library is there;
+   * so they are when left out.
+   */
+  gl?: "auto" | "off";
   /** Takes what the user should know: warnings of the server, what is left out. Each is told once. */
   onWarning?: (text: string) => void;
   /** Takes the server's other texts, each once. */
@@ -45,17 +51,20 @@ export class RemoteScreens implements AsyncDisposable {
   readonly ended: Promise<UtmostError | undefined>;
   readonly #session: SpiceSession;
   readonly #screens: Screens;
+  readonly #threads: DisplayThreads | undefined;
 
   readonly #pictureTimeoutMs: number;
 
   private constructor(
     session: SpiceSession,
     screens: Screens,
+    threads: DisplayThreads | undefined,
     target: SpiceTarget,
     pictureTimeoutMs = FIRST_PICTURE_MS,
   ) {
     this.#session = session;
     this.#screens = screens;
+    this.#threads = threads;
     this.#pictureTimeoutMs = pictureTimeoutMs;
     const name = session.serverName;
     const uri = printable(targetUri(target));
@@ -80,10 +89,20 @@ export class RemoteScreens implements AsyncDisposable {
     const { password, signal, cursor = false } = options;
     const onWarning = toldOnce(options.onWarning ?? (() => {}));
     const onDetail = toldOnce(options.onDetail ?? (() => {}));
-    const screens = new Screens({ decoders: await loadDecoders(), onWarning });
+    const compression = options.compression ?? (isOnThisHost(target) ? "off" : "lz");
+    await using stack = new AsyncDisposableStack();
+    const threads = stack.use(await startThreads(target, options));
+    const screens = stack.use(
+      new Screens({
+        decoders: await loadDecoders(),
+        compression,
+        onWarning,
+        ...(threads === undefined ? {} : { threads }),
+      }),
+    );
     const session = await SpiceSession.connect(target, {
-      onDisplay: screens.onDisplay,
-      compression: options.compression ?? (isOnThisHost(target) ? "off" : "lz"),
+      ...screens.sessionOptions,
+      compression,
       onWarning: ({ channel, text }) => onWarning(`${channel}: ${text}`),
       onNotice: ({ severity, text }) => {
         (severity === "info" ? onDetail : onWarning)(`the server says: ${text}`);
@@ -91,12 +110,14 @@ export class RemoteScreens implements AsyncDisposable {
       ...(password === undefined ? {} : { password }),
       ...(signal === undefined ? {} : { signal }),
     });
+    stack.use(session);
     screens.attached(session);
     if (cursor) {
       screens.complete({ inputs: false, ...(signal === undefined ? {} : { signal }) });
       await screens.completed();
     }
-    return new RemoteScreens(session, screens, target, options.pictureTimeoutMs);
+    stack.move();
+    return new RemoteScreens(session, screens, threads, target, options.pictureTimeoutMs);
   }
 
   /** The displays as they are now. */
@@ -147,8 +168,28 @@ export class RemoteScreens implements AsyncDisposable {
 
   /** Ends the session. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#screens[Symbol.dispose]();
     await this.#session[Symbol.asyncDispose]();
+    this.#screens[Symbol.dispose]();
+    await this.#threads?.[Symbol.asyncDispose]();
+  }
+}
+
+/**
+ * Starts threads that take GL scanouts, where the server is behind a Unix socket: one with such a
+ * picture on it ends the display of a client that does not take it.
+ */
+async function startThreads(
+  target: SpiceTarget,
+  { gl = "auto", onDetail }: RemoteOptions,
+): Promise<DisplayThreads | undefined> {
+  if (gl === "off" || !("path" in target)) return undefined;
+  const { DisplayThreads } = await import("./display_threads.ts");
+  try {
+    return DisplayThreads.start();
+  } catch (error) {
+    if (!(error instanceof ShimError)) throw error;
+    onDetail?.(`GL scanouts cannot be shown: ${error.message}`);
+    return undefined;
   }
 }
 

@@ -7,15 +7,20 @@
  */
 import { pause, withDeadline } from "../base/deadline.ts";
 import { DeadlineError, UsageError, UtmostError } from "../base/errors.ts";
-import type { ImageDecoders } from "../display/decoders.ts";
 import type { GuestCursor } from "../display/cursor.ts";
-import type { Picture } from "../display/picture.ts";
 import type { PacedLink } from "../spice/channel_link.ts";
 import type { CursorHandlers } from "../spice/cursor_channel.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 import type { SpiceInputs } from "../spice/inputs.ts";
-import type { SpiceSession } from "../spice/session.ts";
-import { type DisplayReport, Screen, type ScreenOptions } from "./screen.ts";
+import type { RunningChannel } from "../spice/channel_link.ts";
+import type { DisplayOpening, SpiceSession, SpiceSessionOptions } from "../spice/session.ts";
+import type { LentTexture } from "./display_thread.ts";
+import type { DisplayThreads } from "./display_threads.ts";
+import type { Captured, DisplayReport, Screen, ScreenOptions, ScreenPicture } from "./screen.ts";
+import { SurfaceScreen } from "./surface_screen.ts";
+import type { ThreadScreen } from "./thread_screen.ts";
+
+export type { Captured, ScreenPicture };
 
 /** QEMU brings what the guest has drawn every 30 ms; so long it takes at most, and a little more. */
 const REFRESH_MS = 40;
@@ -23,6 +28,7 @@ const REFRESH_MS = 40;
 const QUIET_MS = 8;
 /** … or after so long, for a guest that never stops drawing. */
 const SETTLE_MS = 200;
+const NEVER = new AbortController().signal;
 
 /** The mouse mode in which a guest takes places. Source: spice/enums.h, SPICE_MOUSE_MODE_CLIENT. */
 const ABSOLUTE = 2;
@@ -35,9 +41,13 @@ export interface ScreensOptions extends ScreenOptions {
   /**
    * Draws nothing before `release` or `complete` is called: the first picture takes milliseconds
    * that a launch does not wait for. A guest that runs must not be held: its first mode set waits,
-   * and QEMU with it, until the display is read, for 30 s.
+   * and QEMU with it, until the display is read, for 30 s. Displays in threads are never held.
    */
   isHeld?: boolean;
+  /** Draws displays there, so that their pictures can come as buffers of the GPU; the caller's. */
+  threads?: DisplayThreads;
+  /** What images displays in threads ask for; plain pixels when left out. */
+  compression?: "off" | "lz";
 }
 
 /** Options of {@linkcode Screens.complete}. */
@@ -45,12 +55,6 @@ export interface CompleteOptions {
   signal?: AbortSignal;
   inputs?: boolean;
 }
-
-/** A picture without a word about its alpha, which means nothing on a screen. */
-export type ScreenPicture = Omit<Picture, "hasAlpha" | "pixels"> & { readonly pixels: Uint32Array };
-
-/** A picture, or why there is none. */
-export type Captured = readonly [picture: ScreenPicture] | readonly [undefined, string];
 
 /** The screens of one guest, and its keyboard. */
 export class Screens implements Disposable {
@@ -65,7 +69,8 @@ export class Screens implements Disposable {
   #parts: { inputs: Promise<void>; cursors: Promise<void> } | undefined;
   #inputs: SpiceInputs | undefined;
   readonly #cursors = new Map<number, GuestCursor>();
-  #decoders: ImageDecoders | undefined;
+  /** Whether all displays draw compressed images by now. */
+  #hasDecoders = false;
   /** Where we have put the pointer, in a guest whose pointer is absolute. */
   #placed: { display: number; x: number; y: number } | undefined;
 
@@ -74,19 +79,63 @@ export class Screens implements Disposable {
     this.#isHeld = options.isHeld ?? false;
   }
 
-  /** Makes what draws a display: to be given to `SpiceSession.connect`. */
+  /** What a session has to be given so that its displays are drawn here. */
+  get sessionOptions(): Pick<SpiceSessionOptions, "onDisplay" | "openDisplay"> {
+    const { threads } = this.#options;
+    if (threads === undefined) return { onDisplay: this.onDisplay };
+    return { openDisplay: (signal, opening) => this.#openInThread(threads, signal, opening) };
+  }
+
+  /** Makes what draws a display in this thread. */
   readonly onDisplay = (link: PacedLink): DisplayHandlers => {
     const before = this.#screens.get(link.id);
-    before?.[Symbol.dispose]();
-    const screen = new Screen(link, this.#options, () => {
-      for (const listener of this.#listeners) listener(this.#report(screen));
-    }, before);
-    screen.isFollowed = this.#listeners.size > 0;
-    if (this.#decoders !== undefined) screen.display.decoders = this.#decoders;
-    this.#screens.set(link.id, screen);
+    const screen: SurfaceScreen = new SurfaceScreen(
+      link,
+      this.#options,
+      () => this.#tellFrame(screen),
+      before,
+    );
+    this.#add(screen);
     if (this.#isHeld) link.pause();
     return screen.handlers;
   };
+
+  /** Links a display in a thread of its own. */
+  async #openInThread(
+    threads: DisplayThreads,
+    signal: AbortSignal,
+    opening: DisplayOpening,
+  ): Promise<RunningChannel> {
+    const { ThreadScreen } = await import("./thread_screen.ts");
+    const { compression, decoders } = this.#options;
+    const thread = threads.of(opening.id);
+    const before = this.#screens.get(opening.id);
+    const isSame = before instanceof ThreadScreen && before.isIn(thread);
+    const screen: ThreadScreen = isSame
+      ? before
+      : new ThreadScreen(opening, thread, this.#options, () => this.#tellFrame(screen), before);
+    const channel = await thread.open(signal, opening, {
+      hasDecoders: decoders !== undefined || this.#hasDecoders,
+      ...(compression === undefined ? {} : { compression }),
+    });
+    screen.linked(channel);
+    if (!isSame) this.#add(screen);
+    return channel;
+  }
+
+  #add(screen: Screen): void {
+    this.#screens.get(screen.id)?.[Symbol.dispose]();
+    screen.isFollowed = this.#listeners.size > 0;
+    this.#screens.set(screen.id, screen);
+    if (!this.#hasDecoders) return;
+    void screen.loadDecoders().catch((error) =>
+      this.#tell("compressed images cannot be drawn", error)
+    );
+  }
+
+  #tellFrame(screen: Screen): void {
+    for (const listener of this.#listeners) listener(this.#report(screen));
+  }
 
   /** Takes note of a session once it is attached, which is the caller's; of a later one, too. */
   attached(session: SpiceSession): void {
@@ -104,7 +153,7 @@ export class Screens implements Disposable {
   /** Draws from now on, where it was held. */
   release(): void {
     this.#isHeld = false;
-    for (const { link } of this.#screens.values()) link.resume();
+    for (const screen of this.#screens.values()) screen.release();
   }
 
   /**
@@ -185,10 +234,9 @@ export class Screens implements Disposable {
 
   /** A guest's own driver may hand over images that are compressed, whatever the server does. */
   async #loadDecoders(): Promise<void> {
-    if (this.#options.decoders !== undefined || this.#screens.size === 0) return;
-    const { loadDecoders } = await import("../display/load_decoders.ts");
-    this.#decoders = await loadDecoders();
-    for (const { display } of this.#screens.values()) display.decoders = this.#decoders;
+    if (this.#options.decoders !== undefined) return;
+    this.#hasDecoders = true;
+    await Promise.all([...this.#screens.values()].map((screen) => screen.loadDecoders()));
   }
 
   /**
@@ -207,7 +255,7 @@ export class Screens implements Disposable {
   }
 
   #report(screen: Screen): DisplayReport {
-    return screen.report(this.#session?.stats.get(screen.link.name));
+    return screen.report(this.#session?.stats.get(screen.name));
   }
 
   /** Calls `listener` with each display that has changed, every 16 ms at most for each. */
@@ -225,10 +273,44 @@ export class Screens implements Disposable {
 
   /**
    * The pixels of display `id`, which change while the guest draws; undefined while nothing is
-   * shown. They are the surface's own memory, not a copy.
+   * shown, or what is shown is on the GPU. They are the surface's own memory, not a copy.
    */
   pixels(id: number): ScreenPicture | undefined {
-    return this.#screens.get(id)?.display.primary;
+    return this.#screens.get(id)?.pixels;
+  }
+
+  /**
+   * Keeps a copy of what display `id` shows on the GPU up to date, for a viewer, until it is disposed.
+   * Viewers are never waited for; with none of them nothing is copied.
+   *
+   * @throws {UsageError} when there is no such display.
+   */
+  watch(id: number): Disposable {
+    return this.#screen(id).watch();
+  }
+
+  /**
+   * The texture that display `id` is copied to, for a viewer to show; its holder owns the descriptor. It
+   * is another one after a mode set, and undefined where nobody watches or `pixels` has the picture.
+   *
+   * @throws {UsageError} when there is no such display. The signal's reason when it is aborted.
+   */
+  async texture(id: number, signal: AbortSignal): Promise<LentTexture | undefined> {
+    return await this.#screen(id).texture(signal);
+  }
+
+  /** @throws {UsageError} when there is no such display. */
+  #screen(id: number): Screen {
+    const screen = this.#screens.get(id);
+    if (screen !== undefined) return screen;
+    const ids = [...this.#screens.keys()].sort((a, b) => a - b);
+    if (ids.length === 0) throw new UsageError(`Cannot find display ${id}: there are none`);
+    const isOnly = ids.length === 1;
+    const there = isOnly ? "is only display" : "are only displays";
+    throw new UsageError(
+      `Cannot find display ${id}: there ${there} ${ids.join(", ")}`,
+      isOnly ? {} : { hint: "Name one of them with --display." },
+    );
   }
 
   /**
@@ -244,16 +326,7 @@ export class Screens implements Disposable {
   ): Promise<Captured> {
     if (this.#ended !== undefined) return [undefined, `SPICE is lost (${this.#ended})`];
     if (this.#screens.size === 0) return [undefined, "the server has no display"];
-    const screen = this.#screens.get(id);
-    if (screen === undefined) {
-      const ids = [...this.#screens.keys()].sort((a, b) => a - b);
-      const isOnly = ids.length === 1;
-      const there = isOnly ? "is only display" : "are only displays";
-      throw new UsageError(
-        `Cannot find display ${id}: there ${there} ${ids.join(", ")}`,
-        isOnly ? {} : { hint: "Name one of them with --display." },
-      );
-    }
+    const screen = this.#screen(id);
     if (screen.ended !== undefined) return [undefined, `display ${id} is lost (${screen.ended})`];
     try {
       await withDeadline(
@@ -266,8 +339,8 @@ export class Screens implements Disposable {
       return [undefined, `no picture of display ${id} has come within ${options.timeoutMs} ms`];
     }
     await this.#settle(screen, options.signal);
-    const picture = screen.display.primary;
-    if (picture === undefined) return [undefined, `display ${id} is off`];
+    const [picture, why] = await screen.picture(options.signal ?? NEVER);
+    if (picture === undefined) return [undefined, why];
     return [options.cursor ? await this.#withCursor(id, picture) : picture];
   }
 
@@ -279,9 +352,16 @@ export class Screens implements Disposable {
    */
   async latest(id: number, { cursor = false }: { cursor?: boolean } = {}): Promise<Captured> {
     if (this.#screens.size === 0) return [undefined, "the server has no display"];
-    const picture = this.pixels(id);
+    const picture = this.pixels(id) ?? await this.#latestOnGpu(id);
     if (picture === undefined) return [undefined, `no picture of display ${id} has come`];
     return [cursor ? await this.#withCursor(id, picture) : picture];
+  }
+
+  async #latestOnGpu(id: number): Promise<ScreenPicture | undefined> {
+    const screen = this.#screens.get(id);
+    if (screen?.report().kind !== "gl") return undefined;
+    const [picture] = await screen.picture(NEVER).catch(() => [undefined]);
+    return picture;
   }
 
   /** A copy of a picture with the guest's pointer on it, where that is to be seen. */

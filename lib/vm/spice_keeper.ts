@@ -146,7 +146,7 @@ async function connect(
   const options: SpiceSessionOptions = {
     timeoutMs,
     signal,
-    onDisplay: screens.onDisplay,
+    ...screens.sessionOptions,
     onEvent,
     onWarning: ({ channel, text }) => onWarning?.(`SPICE, ${channel}: ${text}`),
     // A QEMU warns of a connection without TLS, which means nothing on a Unix socket.

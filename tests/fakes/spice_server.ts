@@ -70,7 +70,7 @@ export function linkReply(options: LinkReplyOptions = {}): Uint8Array {
 
 /** The server's end of one connection. */
 export class FakeConnection {
-  readonly #conn: Deno.Conn;
+  readonly #conn: FakeConn;
   readonly #isSlow: boolean;
   /** Type, id and connection id as the client's link message has them. */
   link = { type: 0, id: 0, connectionId: 0 };
@@ -79,9 +79,14 @@ export class FakeConnection {
   /** The password in the client's ticket. */
   password = "";
 
-  constructor(conn: Deno.Conn, isSlow = false) {
+  constructor(conn: FakeConn, isSlow = false) {
     this.#conn = conn;
     this.#isSlow = isSlow;
+  }
+
+  /** The connection itself. */
+  get conn(): FakeConn {
+    return this.#conn;
   }
 
   /** Sends bytes: at once, or each in a packet of its own. */
@@ -168,7 +173,12 @@ export interface FakeServerOptions {
   result?: (connection: FakeConnection) => number;
   main?: Script;
   display?: Script;
+  /** Listens on a Unix socket; Deno does when left out. */
+  listen?: (path: string) => AsyncIterable<FakeConn> & { close(): void };
 }
+
+/** What a server needs of a connection. */
+export type FakeConn = Pick<Deno.Conn, "read" | "write" | "close">;
 
 /** The session id that the server gives out. */
 export const SESSION_ID = 0x1234_5678;
@@ -206,7 +216,7 @@ export class FakeSpiceServer implements AsyncDisposable {
   readonly target: { path: string } | { host: string; port: number };
   /** Errors of scripts, such as a client that has gone; for the curious. */
   readonly errors: unknown[] = [];
-  readonly #listener: Deno.Listener;
+  readonly #listener: AsyncIterable<FakeConn> & { close(): void };
   readonly #dir: string | undefined;
   readonly #options: FakeServerOptions;
   readonly #connections: FakeConnection[] = [];
@@ -224,7 +234,9 @@ export class FakeSpiceServer implements AsyncDisposable {
       this.#listener = listener;
     } else {
       this.target = { path: `${dir}/spice` };
-      this.#listener = Deno.listen({ transport: "unix", path: `${dir}/spice` });
+      const { listen } = options;
+      const path = `${dir}/spice`;
+      this.#listener = listen?.(path) ?? Deno.listen({ transport: "unix", path });
     }
     this.#accepting = this.#accept();
   }

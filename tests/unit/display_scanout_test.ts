@@ -48,7 +48,6 @@ class Rig implements Disposable {
   }
 
   draw(part = rect(0, 0, 8, 4)): void {
-    this.ledger.draw();
     this.scanouts.draw(part);
   }
 

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { GlLedger, NO_GL } from "../../lib/display/gl_ledger.ts";
+import { GlLedger } from "../../lib/display/gl_ledger.ts";
 import { HISTOGRAM_CELLS, MicrosHistogram } from "../../lib/display/micros_histogram.ts";
+import { NO_GL } from "../../lib/vm/screen.ts";
 
 Deno.test("a histogram without times tells 0", () => {
   const histogram = new MicrosHistogram();

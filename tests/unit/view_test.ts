@@ -3,7 +3,7 @@ import { UsageError } from "../../lib/base/errors.ts";
 import { parseCommandLine } from "../../lib/cli/args.ts";
 import { passwordIn, unsavedReason, viewSettingsOf } from "../../lib/cli/commands/view.ts";
 import { since } from "../../lib/cli/view_source.ts";
-import type { DisplayReport } from "../../lib/vm/screen.ts";
+import { type DisplayReport, NO_GL } from "../../lib/vm/screen.ts";
 
 const settings = (...args: string[]) => viewSettingsOf(parseCommandLine(["view", ...args]));
 
@@ -60,13 +60,7 @@ Deno.test("since counts what came in between, and keeps the later size", () => {
     width,
     height: 10,
     frames: count,
-    gl: {
-      scanouts: count,
-      draws: count,
-      acks: count,
-      ackMicros: { p50: 0, p99: 0 },
-      cpuBytes: count,
-    },
+    gl: { ...NO_GL, scanouts: count, draws: count, acks: count, cpuBytes: count },
     surface: { messages: count, bytes: 10 * count },
   });
   assertEquals(since(report(640, 3), report(800, 10)), {

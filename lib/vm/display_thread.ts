@@ -1,0 +1,442 @@
+/**
+ * The thread of one display, as its owner on the main thread has it: starts it, connects it, and hears
+ * from it.
+ *
+ * The thread blocks in a call while nothing comes from the server. Such a call cannot be aborted, so
+ * the thread is woken for each command and ends by itself; it is never terminated inside one.
+ */
+import { OwnedFd } from "../../ffi/fd.ts";
+import type { Shim } from "../../ffi/load.ts";
+import type { UnixSocket } from "../../ffi/socket.ts";
+import { openWaker, type Waker } from "../../ffi/waker.ts";
+import { pause } from "../base/deadline.ts";
+import { SpiceError } from "../base/errors.ts";
+import type { SharedTexture } from "../display/gl_interfaces.ts";
+import { GlLedger } from "../display/gl_ledger.ts";
+import type { ChannelEnd } from "../spice/channel_link.ts";
+import { DISPLAY_REQUESTS } from "../spice/display_messages.ts";
+import { SpiceConnectError } from "../spice/errors.ts";
+import { connectSocket } from "../spice/fd_connection.ts";
+import { encodeMessage } from "../spice/framing.ts";
+import type { DisplayOpening } from "../spice/session_options.ts";
+import { DisplayCells } from "./display_cells.ts";
+import {
+  type CapturedPicture,
+  type DisplayCommand,
+  type DisplayNews,
+  errorOf,
+  plainError,
+  type ShownPicture,
+} from "./display_protocol.ts";
+import { GlWatchdog } from "./gl_watchdog.ts";
+import { ThreadChannel } from "./thread_channel.ts";
+
+/**
+ * How long the thread may take to let go of everything, in milliseconds, before it is left behind; and
+ * how long if it has just been started.
+ */
+const END_MS = 2_000;
+const START_MS = 20_000;
+const GL_DRAW_DONE = encodeMessage(
+  DISPLAY_REQUESTS.gl_draw_done.id,
+  DISPLAY_REQUESTS.gl_draw_done.body,
+  {},
+).slice();
+
+/** What a thread tells of its display. */
+export interface DisplayThreadEvents {
+  /** Something else is shown: of another kind or size, in other memory, or nothing. */
+  onShown: (picture: ShownPicture) => void;
+  /** The picture has changed since `cells.arm()`. */
+  onChanged: () => void;
+  /** What of the picture is not as the guest's; safe to show. */
+  onWarning: (text: string) => void;
+  /** A draw was not acknowledged in time. */
+  onGuard: (text: string) => void;
+  /** A defect of ours, which has ended the display at most. */
+  onDefect: (error: unknown) => void;
+}
+
+/** A texture of ours that is lent to others: what it is, and a descriptor of it that its holder owns. */
+export type LentTexture = Omit<SharedTexture, "fd"> & { fd: OwnedFd | undefined };
+
+/** How a thread is started. */
+export interface ThreadOptions {
+  /** Which GPU EGL should take, where it can choose. */
+  renderNode?: string;
+  /** Another module than `display_worker.ts`; for tests. */
+  entry?: URL;
+}
+
+/** How a display is linked. */
+export interface ThreadLinkOptions {
+  /** What images are asked for. */
+  compression?: "off" | "lz";
+  /** Whether compressed images are decoded from the first message on. */
+  hasDecoders: boolean;
+}
+
+/** A channel of the thread, from before its link until its end. */
+interface Current {
+  opening: DisplayOpening;
+  channel: ThreadChannel;
+  socket: UnixSocket;
+  watchdog: GlWatchdog;
+  linked: PromiseWithResolvers<void>;
+}
+
+/** The thread of one display; one channel after another. */
+export class DisplayThread implements AsyncDisposable {
+  /** Numbers that the thread tells at any time. */
+  readonly cells = new DisplayCells();
+  readonly ledger = new GlLedger();
+  /** Who is told of the display. */
+  events: DisplayThreadEvents | undefined;
+  /** What the display shows. */
+  shown: ShownPicture = { kind: "surface", width: 0, height: 0 };
+  readonly #shim: Shim;
+  readonly #worker: Worker;
+  readonly #waker: Waker;
+  /** The waiting end, the thread's own unless that dies. */
+  readonly #wakeUp: number;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<void>();
+  #current: Current | undefined;
+  /** Resolves once the channel before has ended. */
+  #idle: Promise<unknown> = Promise.resolve();
+  /** Why the thread is of no use any more. */
+  #lost: Error | undefined;
+  #isReady = false;
+  #isOver = false;
+  #calls = 0;
+  readonly #captures = new Map<number, PromiseWithResolvers<CapturedPicture>>();
+  readonly #textures = new Map<number, PromiseWithResolvers<LentTexture | undefined>>();
+
+  private constructor(shim: Shim, entry: URL, renderNode: string | undefined) {
+    this.#shim = shim;
+    const { waker, wakeUp } = openWaker(shim);
+    this.#waker = waker;
+    this.#wakeUp = wakeUp.take();
+    this.#worker = new Worker(entry, { type: "module", name: "display" });
+    this.#worker.onmessage = ({ data }: MessageEvent<DisplayNews>) => this.#hear(data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault(); // it would end the whole process
+      this.#die(new Error(`${event.message} (${event.filename}:${event.lineno})`));
+    };
+    this.#ready.promise.catch(() => {}); // told to who opens a display
+    this.#post({
+      do: "start",
+      start: {
+        shim: shim.path,
+        wakeUp: this.#wakeUp,
+        cells: this.cells.memory,
+        ledger: this.ledger.memory,
+        ...(renderNode === undefined ? {} : { renderNode }),
+      },
+    });
+  }
+
+  /**
+   * Starts a thread, which loads its modules while the caller goes on.
+   *
+   * @param shim The native library, which must stay open until the thread is over.
+   */
+  static start(shim: Shim, options: ThreadOptions = {}): DisplayThread {
+    const own = new URL("./display_worker.ts", import.meta.url);
+    return new DisplayThread(shim, options.entry ?? own, options.renderNode);
+  }
+
+  /** Whether displays can be opened in it. */
+  get isUsable(): boolean {
+    return this.#lost === undefined;
+  }
+
+  /** Resolves once the thread has let go of everything, also one that was left behind. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  /** Whether it has. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Has the thread do something. */
+  #post(command: DisplayCommand): void {
+    if (this.#isOver) return;
+    this.#worker.postMessage(command);
+    this.cells.post();
+    this.#waker.wake();
+  }
+
+  /**
+   * Links a display and lets it run; another one is linked once that has ended.
+   *
+   * @throws as `SpiceSessionOptions.openDisplay`.
+   */
+  async open(
+    signal: AbortSignal,
+    opening: DisplayOpening,
+    options: ThreadLinkOptions,
+  ): Promise<ThreadChannel> {
+    const { name, id, connectionId, password, target } = opening;
+    if (!("path" in target)) throw new TypeError("Cannot pass descriptors but on a Unix socket");
+    await unlessAborted(signal, Promise.all([this.#ready.promise, this.#idle]));
+    if (this.#lost !== undefined) throw this.#lost;
+    opening.onWait(`connection for the ${name} channel`);
+    const socket = await connect(this.#shim, target.path, signal);
+    const channel = new ThreadChannel({ name, id }, this.cells, (command) => this.#post(command));
+    const linked = Promise.withResolvers<void>();
+    this.#current = { opening, channel, socket, linked, watchdog: this.#watch(name, socket) };
+    this.#idle = channel.closed;
+    const given = socket.dup().take();
+    this.cells.giveSocket(given);
+    this.cells.tell({ messages: 0, bytes: 0, acks: 0, malformed: 0 }, 0);
+    const { compression, hasDecoders } = options;
+    this.#post({
+      do: "open",
+      task: {
+        socket: given,
+        name,
+        id,
+        connectionId,
+        hasDecoders,
+        ...(password === undefined ? {} : { password }),
+        ...(compression === undefined ? {} : { compression }),
+      },
+    });
+    try {
+      await unlessAborted(signal, linked.promise);
+    } catch (error) {
+      channel.close("linking was given up");
+      throw error;
+    }
+    return channel;
+  }
+
+  #watch(name: string, socket: UnixSocket): GlWatchdog {
+    return new GlWatchdog({
+      name,
+      cells: this.cells,
+      ledger: this.ledger,
+      describe: () => `${this.shown.width}×${this.shown.height}`,
+      acknowledge: () => {
+        try {
+          return socket.send(GL_DRAW_DONE, [], { timeoutMs: 0 }) === GL_DRAW_DONE.length;
+        } catch {
+          return true; // the server has gone, and owes nothing to the guest any more
+        }
+      },
+      onTrip: (text) => this.events?.onGuard(text),
+      onHang: (text) => this.#abandon(new SpiceError(`Cannot go on with ${name}: ${text}`)),
+    });
+  }
+
+  #hear(news: DisplayNews): void {
+    const current = this.#current;
+    switch (news.is) {
+      case "ready":
+        this.#isReady = true;
+        return this.#ready.resolve();
+      case "waiting":
+        return current?.opening.onWait(news.what);
+      case "linked":
+        return current?.linked.resolve();
+      case "first message":
+        return current?.opening.onFirstMessage();
+      case "ended": {
+        const { by, text, error } = news;
+        return this.#end({ by, text, ...(error === undefined ? {} : { error: errorOf(error) }) });
+      }
+      case "shown":
+        this.shown = news.picture;
+        this.events?.onShown(news.picture);
+        if (this.cells.answer(news.count)) this.#post({ do: "tell" });
+        return;
+      case "changed":
+        return this.events?.onChanged();
+      case "captured":
+        return this.#captures.get(news.call)?.resolve(news.picture);
+      case "texture":
+        return this.#hearTexture(news.call, news.texture);
+      case "await":
+        return void this.#await(news);
+      case "reached":
+        return current?.channel.tellReached();
+      case "migrating":
+        return current?.opening.onMigrate();
+      case "notice":
+        return current?.opening.onNotice(news.notice);
+      case "warning":
+        return current?.opening.onWarning(news.warning);
+      case "flaw":
+        return this.events?.onWarning(news.text);
+      case "defect":
+        return this.events?.onDefect(errorOf(news.error));
+      case "over":
+        return this.#finish();
+    }
+  }
+
+  #hearTexture(call: number, texture: SharedTexture | undefined): void {
+    const lent = texture &&
+      { ...texture, fd: texture.fd < 0 ? undefined : new OwnedFd(this.#shim, texture.fd) };
+    const waiting = this.#textures.get(call);
+    if (waiting === undefined) lent?.fd?.[Symbol.dispose]();
+    else waiting.resolve(lent);
+  }
+
+  /** Waits for other channels of the session, for the thread. */
+  async #await({ call, awaited }: DisplayNews & { is: "await" }): Promise<void> {
+    const { opening, channel } = this.#current ?? {};
+    let error: unknown;
+    try {
+      if (channel !== undefined) await opening?.waitFor(channel, awaited);
+    } catch (reason) {
+      error = reason;
+    }
+    this.#post({ do: "go on", call, ...(error === undefined ? {} : { error: plainError(error) }) });
+  }
+
+  #end(end: ChannelEnd): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    this.#current = undefined;
+    const { linked, channel, socket, watchdog } = current;
+    watchdog[Symbol.dispose]();
+    socket[Symbol.dispose]();
+    linked.promise.catch(() => {}); // nobody may be waiting any more
+    linked.reject(
+      end.error ?? new SpiceError(`Cannot link the ${channel.name} channel: ${end.text}`),
+    );
+    channel.end(end);
+  }
+
+  /**
+   * The picture that a display with scanouts shows now.
+   *
+   * @throws the signal's reason when it is aborted; why the thread is lost.
+   */
+  async capture(signal: AbortSignal): Promise<CapturedPicture> {
+    return await this.#call(signal, this.#captures, (call) => ({ do: "capture", call }));
+  }
+
+  /** Our texture, as `GlScanouts.texture` has it. @throws as {@linkcode capture} */
+  async texture(signal: AbortSignal): Promise<LentTexture | undefined> {
+    return await this.#call(signal, this.#textures, (call) => ({ do: "texture", call }));
+  }
+
+  async #call<T>(
+    signal: AbortSignal,
+    calls: Map<number, PromiseWithResolvers<T>>,
+    command: (call: number) => DisplayCommand,
+  ): Promise<T> {
+    if (this.#lost !== undefined) throw this.#lost;
+    const call = ++this.#calls;
+    const answer = Promise.withResolvers<T>();
+    calls.set(call, answer);
+    this.#post(command(call));
+    try {
+      return await unlessAborted(signal, answer.promise);
+    } finally {
+      calls.delete(call);
+    }
+  }
+
+  /** Has draws copied to our texture, or not. */
+  watch(isWatched: boolean): void {
+    this.#post({ do: "watch", isWatched });
+  }
+
+  /** Has the decoders of compressed images loaded. */
+  loadDecoders(): void {
+    this.#post({ do: "decode" });
+  }
+
+  /** Takes note that the thread is of no use: who waits for it is told. */
+  #lose(error: Error): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error;
+    this.#ready.reject(error);
+    for (const { promise, reject } of [...this.#captures.values(), ...this.#textures.values()]) {
+      promise.catch(() => {});
+      reject(error);
+    }
+  }
+
+  /** The thread has died of a defect. What it had is closed here. */
+  #die(cause: Error): void {
+    if (this.#isOver) return;
+    const name = this.#current?.channel.name ?? "a display";
+    const error = new SpiceError(
+      `Cannot go on with ${name}: its thread has died: ${cause.message}`,
+      {
+        cause,
+      },
+    );
+    this.#lose(error);
+    const socket = this.cells.takeSocket();
+    for (const fd of [socket, this.#wakeUp]) {
+      if (fd !== undefined) new OwnedFd(this.#shim, fd)[Symbol.dispose]();
+    }
+    this.#end({ by: "error", text: error.message, error });
+    this.#finish();
+    this.events?.onDefect(error);
+  }
+
+  /** Leaves a thread behind that hangs in a call: it ends by itself, should it ever come back. */
+  #abandon(error: Error): void {
+    this.#lose(error);
+    this.#current?.socket.shutdown(); // the server then goes on without this display
+    this.#post({ do: "end" });
+    this.#end({ by: "error", text: error.message, error });
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#lose(new SpiceError("Cannot use a display's thread: it has ended"));
+    this.#end({ by: "client", text: "the client closed the session" });
+    this.#worker.terminate(); // it is in no call
+    this.#waker[Symbol.dispose]();
+    this.#over.resolve();
+  }
+
+  /** Ends the thread, and its channel with it; one that hangs is left behind. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#post({ do: "end" });
+    const late = new AbortController();
+    await Promise.race([
+      this.#over.promise.finally(() => late.abort()),
+      pause(this.#isReady ? END_MS : START_MS, late.signal).catch(() => {}),
+    ]);
+    if (!this.#isOver) this.#abandon(new SpiceError("Cannot end a display's thread: it hangs"));
+  }
+}
+
+/** Connects; a server that has too many connections to accept is tried again. */
+async function connect(shim: Shim, path: string, signal: AbortSignal): Promise<UnixSocket> {
+  for (;;) {
+    try {
+      return connectSocket(shim, path);
+    } catch (error) {
+      const cause = error instanceof SpiceConnectError ? error.cause : undefined;
+      if ((cause as { code?: string } | undefined)?.code !== "EAGAIN") throw error;
+    }
+    await pause(5, signal);
+  }
+}
+
+/** Waits for `work` unless `signal` is aborted. @throws the signal's reason. */
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  work.catch(() => {}); // it may lose the race and fail later
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

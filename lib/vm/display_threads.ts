@@ -1,0 +1,49 @@
+/**
+ * The threads that draw the displays of one guest: one for each, for as long as the guest lives. A
+ * later session uses the same ones, which still hold the guest's last buffer.
+ */
+import { loadShim, type Shim } from "../../ffi/load.ts";
+import { DisplayThread, type ThreadOptions } from "./display_thread.ts";
+
+/** Threads for displays, by the displays' ids; owns them and their native library. */
+export class DisplayThreads implements AsyncDisposable {
+  readonly #shim: Shim;
+  readonly #options: ThreadOptions;
+  readonly #threads = new Map<number, DisplayThread>();
+  /** Threads that were left behind. */
+  readonly #lost: DisplayThread[] = [];
+
+  private constructor(shim: Shim, options: ThreadOptions) {
+    this.#shim = shim;
+    this.#options = options;
+  }
+
+  /**
+   * Opens the native library, and starts the thread of the first display: it loads its modules while
+   * QEMU starts.
+   *
+   * @throws {ShimError} where there is no library, or it does not fit.
+   */
+  static start(options: ThreadOptions = {}): DisplayThreads {
+    const threads = new DisplayThreads(loadShim(), options);
+    threads.of(0);
+    return threads;
+  }
+
+  /** The thread of a display; another one where it has died or hangs. */
+  of(id: number): DisplayThread {
+    const before = this.#threads.get(id);
+    if (before?.isUsable) return before;
+    if (before !== undefined) this.#lost.push(before);
+    const thread = DisplayThread.start(this.#shim, this.#options);
+    this.#threads.set(id, thread);
+    return thread;
+  }
+
+  /** Ends all threads; one that hangs is left behind, and with it the library open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const threads = [...this.#threads.values(), ...this.#lost];
+    await Promise.all(threads.map((thread) => thread[Symbol.asyncDispose]()));
+    if (threads.every(({ isOver }) => isOver)) this.#shim[Symbol.dispose]();
+  }
+}
