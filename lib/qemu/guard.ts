@@ -17,9 +17,9 @@
  * own and is a member of that group: as long as it lives, the system gives that number to no other
  * process or group.
  */
-import { fromFileUrl } from "@std/path";
 import { HostError } from "../base/errors.ts";
-import { existingFile, findInPath } from "./executable.ts";
+import { findInPath } from "./executable.ts";
+import { builtNativeHost } from "./native_host.ts";
 
 /** A way to tie a child to this process; `none` does not. */
 export type GuardKind = "native" | "setpriv" | "shell" | "none";
@@ -67,15 +67,17 @@ export function guardCommand(
   options: GuardOptions = {},
 ): GuardedCommand {
   const { parentPid = Deno.pid } = options;
-  const nativeHost = options.nativeHost ?? findNativeHost();
+  // The host of UTM's libraries is a guard itself; QEMU and swtpm know no such option.
+  const isHost = args[0] === "--library";
+  const nativeHost = options.nativeHost ?? (isHost ? program : builtNativeHost());
   const kind = options.kind ?? bestGuard(nativeHost);
   switch (kind) {
     case "native":
       return {
         kind,
         program: nativeHost ?? missing("utmost-qemu-host", "Build it: deno task native"),
-        args: program === nativeHost && args[0] === "--library"
-          ? ["--parent", `${parentPid}`, ...args] // it is its own guard
+        args: isHost && program === nativeHost
+          ? ["--parent", `${parentPid}`, ...args]
           : ["--parent", `${parentPid}`, "--", program, ...args],
         lifeline: false,
       };
@@ -106,17 +108,6 @@ function missing(tool: string, hint: string): never {
 function bestGuard(nativeHost: string | undefined): GuardKind {
   if (nativeHost) return "native";
   return Deno.build.os === "linux" && usableSetpriv() ? "setpriv" : "shell";
-}
-
-/**
- * Absolute path of `utmost-qemu-host`, the program that `native` builds; undefined where it is not
- * built. A compiled utmost holds it as data, which cannot be run.
- */
-export function findNativeHost(): string | undefined {
-  if (Deno.build.standalone || !import.meta.url.startsWith("file:")) return undefined;
-  return existingFile(
-    fromFileUrl(new URL("../../native/build/utmost-qemu-host", import.meta.url)),
-  );
 }
 
 /** util-linux's `setpriv`; busybox has one that knows no parent-death signal. */

@@ -3,7 +3,8 @@
  * tests describe other hosts.
  */
 import { withDeadline } from "../base/deadline.ts";
-import { findNativeHost, guardCommand } from "./guard.ts";
+import { guardCommand } from "./guard.ts";
+import { nativeHost } from "./native_host.ts";
 
 /** What is known of a path, links followed. */
 export interface PathStat {
@@ -86,7 +87,7 @@ export function systemAccess(): HostAccess {
     stat,
     realPath: (path) => attempt(() => Deno.realPathSync(path)),
     openError,
-    hostProgram: findNativeHost,
+    hostProgram: nativeHost,
     run,
   };
   return access;
