@@ -49,8 +49,9 @@ export class RemoteScreens implements AsyncDisposable {
   readonly channels: string[];
   /** Resolves once the server has gone, with the error for that. Never rejects. */
   readonly ended: Promise<UtmostError | undefined>;
+  /** What it shows, for who looks at it more closely than by pictures. */
+  readonly screens: Screens;
   readonly #session: SpiceSession;
-  readonly #screens: Screens;
   readonly #threads: DisplayThreads | undefined;
 
   readonly #pictureTimeoutMs: number;
@@ -63,7 +64,7 @@ export class RemoteScreens implements AsyncDisposable {
     pictureTimeoutMs = FIRST_PICTURE_MS,
   ) {
     this.#session = session;
-    this.#screens = screens;
+    this.screens = screens;
     this.#threads = threads;
     this.#pictureTimeoutMs = pictureTimeoutMs;
     const name = session.serverName;
@@ -122,7 +123,7 @@ export class RemoteScreens implements AsyncDisposable {
 
   /** The displays as they are now. */
   get displays(): DisplayReport[] {
-    return this.#screens.displays();
+    return this.screens.displays();
   }
 
   /**
@@ -138,7 +139,7 @@ export class RemoteScreens implements AsyncDisposable {
   ): Promise<ScreenshotReport> {
     const { cursor = false, signal } = options;
     const display = options.display ?? this.displays[0]?.id ?? 0;
-    const [picture, why] = await this.#screens.capture(display, {
+    const [picture, why] = await this.screens.capture(display, {
       cursor,
       timeoutMs: this.#pictureTimeoutMs,
       ...(signal === undefined ? {} : { signal }),
@@ -160,7 +161,7 @@ export class RemoteScreens implements AsyncDisposable {
    */
   async lastScreenshot(path: string, options: ScreenshotOptions = {}): Promise<ScreenshotReport> {
     const { cursor = false, display = this.displays[0]?.id ?? 0 } = options;
-    const [picture, why] = await this.#screens.latest(display, { cursor });
+    const [picture, why] = await this.screens.latest(display, { cursor });
     if (picture === undefined) throw new SpiceError(`Cannot save the screen: ${why}`);
     await savePng(path, picture);
     return { path, display, source: "spice" };
@@ -169,7 +170,7 @@ export class RemoteScreens implements AsyncDisposable {
   /** Ends the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
-    this.#screens[Symbol.dispose]();
+    this.screens[Symbol.dispose]();
     await this.#threads?.[Symbol.asyncDispose]();
   }
 }
