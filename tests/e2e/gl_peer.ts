@@ -127,9 +127,11 @@ export class GlPeer {
    */
   async draws(
     count: number,
-    { pauseMs = 0, scanoutEvery = 0 }: { pauseMs?: number; scanoutEvery?: number } = {},
+    options: { pauseMs?: number; scanoutEvery?: number; area?: GlArea } = {},
   ): Promise<GlTimes> {
-    return JSON.parse(await this.#peer.command(`gl draws ${count} ${pauseMs} ${scanoutEvery}`));
+    const { pauseMs = 0, scanoutEvery = 0, area } = options;
+    const words = `${count} ${pauseMs} ${scanoutEvery} ${areaWords(area)}`;
+    return JSON.parse(await this.#peer.command(`gl draws ${words}`.trimEnd()));
   }
 
   async info(): Promise<GlInfo> {

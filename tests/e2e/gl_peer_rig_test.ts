@@ -33,7 +33,7 @@ Deno.test("e2e: gl peer: libspice-client-glib acknowledges every draw", {
     await gl.draw(); // complete at once: there is nothing to show
     assertEquals((await client.ask()).draws, 2001);
     await gl.scanout({ width: 16, height: 16 });
-    client.signal("SIGSTOP");
+    await client.stop();
     await gl.post();
     await assertRejects(() => gl.settle(100), Error, "not acknowledged");
     await assertRejects(() => gl.scanout({ width: 1, height: 1 }), Error, "a draw is pending");

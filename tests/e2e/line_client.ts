@@ -3,7 +3,7 @@
  * reference (`tests/rigs/spice_glib_client.c`): it says "up" once there is something to see, and then
  * answers each line with a line of JSON.
  */
-import { withDeadline } from "../../lib/base/deadline.ts";
+import { retry, withDeadline } from "../../lib/base/deadline.ts";
 
 /** Clock ticks per second of `/proc/PID/stat`: the same on every Linux. */
 const TICKS_PER_SECOND = 100;
@@ -54,9 +54,25 @@ export class LineClient<Answer> implements AsyncDisposable {
     return JSON.parse(await this.#line() ?? "null");
   }
 
-  /** Stops it, lets it go on, ends it. */
-  signal(signal: Deno.Signal): void {
-    this.#child.kill(signal);
+  /** Stops it, as a debugger would; resolves once none of its threads runs. */
+  async stop(): Promise<void> {
+    this.#child.kill("SIGSTOP");
+    await retry("a stopped client", async () => {
+      const running = await this.#threadsOutside("T");
+      if (running > 0) throw new Deno.errors.Busy(`${running} threads`);
+    }, {
+      timeoutMs: START_MS,
+      canSucceedLater: (error) => error instanceof Deno.errors.Busy,
+    });
+  }
+
+  async #threadsOutside(state: string): Promise<number> {
+    const tasks = `/proc/${this.#child.pid}/task`;
+    const stats = [...Deno.readDirSync(tasks)].map(({ name }) =>
+      Deno.readTextFile(`${tasks}/${name}/stat`)
+    );
+    const states = (await Promise.all(stats)).map((stat) => stat.at(stat.lastIndexOf(")") + 2));
+    return states.filter((it) => it !== state).length;
   }
 
   /** Processor time since its start, in milliseconds. */

@@ -110,7 +110,8 @@ static const char *area_of(struct gl *gl, const char *words, struct rect *area) 
 
 /* ---- scanouts ---- */
 
-/* Announces the part to be shown, as QEMU does behind every scanout; none when off. */
+/* Announces the part to be shown, as QEMU does behind every scanout. When off, it has no size, and
+ * the server leaves it out: of a list that is empty it would say nothing at all. */
 static void announce(struct gl *gl) {
   const struct gl_buffer *buffer = gl->buffer;
   QXLHead head = {0};
@@ -118,7 +119,7 @@ static void announce(struct gl *gl) {
     head.width = buffer->width;
     head.height = buffer->height;
   }
-  display_monitors(gl->display, &head, buffer ? 1 : 0, 1);
+  display_monitors(gl->display, &head, 1, 1);
 }
 
 static void hand_over(struct gl *gl) {
@@ -309,23 +310,24 @@ static void print_times(char *reply, uint32_t *times, long count, uint64_t total
            count, seconds, (double)count / seconds, us[0], us[1], us[2]);
 }
 
-/* One draw behind the other, each of all of the scanout, with a pause or a repeated scanout
- * between. */
+/* One draw behind the other, with a pause or a repeated scanout between. */
 static const char *run_draws(struct gl *gl, char *words, char *reply) {
   long count = 0, pause_ms = 0, scanout_every = 0;
-  if (sscanf(words, "%ld %ld %ld", &count, &pause_ms, &scanout_every) < 1 || count < 1 ||
-      count > MAX_DRAWS) {
-    return "expected COUNT [MS [SCANOUT_EVERY]]";
+  int length = 0;
+  if (sscanf(words, "%ld %ld %ld %n", &count, &pause_ms, &scanout_every, &length) < 3 ||
+      count < 1 || count > MAX_DRAWS) {
+    return "expected COUNT MS SCANOUT_EVERY [X Y W H]";
   }
-  struct rect all;
-  const char *error = area_of(gl, NULL, &all);
+  struct rect area;
+  const char *error = area_of(gl, words + length, &area);
+  if (error) return error;
   uint32_t *times = zalloc((size_t)count * sizeof *times);
   uint64_t start = now_ns();
   long made = 0;
   for (; !error && made < count; made++) {
     if (scanout_every > 0 && made % scanout_every == 0 && gl->buffer) hand_over(gl);
     uint64_t before = now_ns();
-    error = post(gl, &all);
+    error = post(gl, &area);
     if (!error) error = settle(gl, PATIENCE_MS);
     times[made] = (uint32_t)(now_ns() - before);
     if (pause_ms > 0) nanosleep(&(struct timespec){.tv_nsec = pause_ms * 1000000}, NULL);

@@ -68,9 +68,9 @@
  *   draw [X Y W H]                    a draw: "ok MICROS" once the client has acknowledged it
  *   post [X Y W H]                    the same without waiting
  *   settle [MS]                       waits until no acknowledgement is owed
- *   draws COUNT [MS [N]]              COUNT draws one behind the other, a pause of MS between; the
- *                                     same scanout again before every Nth; "ok JSON": times in
- *                                     microseconds
+ *   draws COUNT MS N [X Y W H]        COUNT draws one behind the other, a pause of MS between; the
+ *                                     same scanout again before every Nth (0: never); "ok JSON":
+ *                                     times in microseconds
  *   expect FILE                       writes what is to be shown: W * H little-endian words
  *                                     0xffRRGGBB, top-down
  *   info                              "ok JSON": acknowledgements owed, draws, scanouts, open files
