@@ -66,6 +66,8 @@ export interface ThreadOptions {
   renderNode?: string;
   /** Another module than `display_worker.ts`; for tests. */
   entry?: URL;
+  /** How long the thread may stay away once a draw was acknowledged in its place; 5 s when left out. */
+  hangMs?: number;
 }
 
 /** How a display is linked. */
@@ -95,6 +97,7 @@ export class DisplayThread implements AsyncDisposable {
   /** What the display shows. */
   shown: ShownPicture = { kind: "surface", width: 0, height: 0 };
   readonly #shim: Shim;
+  readonly #options: ThreadOptions;
   readonly #worker: Worker;
   readonly #waker: Waker;
   /** The waiting end, the thread's own unless that dies. */
@@ -112,8 +115,10 @@ export class DisplayThread implements AsyncDisposable {
   readonly #captures = new Map<number, PromiseWithResolvers<CapturedPicture>>();
   readonly #textures = new Map<number, PromiseWithResolvers<LentTexture | undefined>>();
 
-  private constructor(shim: Shim, entry: URL, renderNode: string | undefined) {
+  private constructor(shim: Shim, options: ThreadOptions) {
+    const { renderNode, entry = new URL("./display_worker.ts", import.meta.url) } = options;
     this.#shim = shim;
+    this.#options = options;
     const { waker, wakeUp } = openWaker(shim);
     this.#waker = waker;
     this.#wakeUp = wakeUp.take();
@@ -142,8 +147,7 @@ export class DisplayThread implements AsyncDisposable {
    * @param shim The native library, which must stay open until the thread is over.
    */
   static start(shim: Shim, options: ThreadOptions = {}): DisplayThread {
-    const own = new URL("./display_worker.ts", import.meta.url);
-    return new DisplayThread(shim, options.entry ?? own, options.renderNode);
+    return new DisplayThread(shim, options);
   }
 
   /** Whether displays can be opened in it. */
@@ -215,6 +219,7 @@ export class DisplayThread implements AsyncDisposable {
   }
 
   #watch(name: string, socket: UnixSocket): GlWatchdog {
+    const { hangMs } = this.#options;
     return new GlWatchdog({
       name,
       cells: this.cells,
@@ -227,6 +232,7 @@ export class DisplayThread implements AsyncDisposable {
           return true; // the server has gone, and owes nothing to the guest any more
         }
       },
+      ...(hangMs === undefined ? {} : { hangMs }),
       onTrip: (text) => this.events?.onGuard(text),
       onHang: (text) => this.#abandon(new SpiceError(`Cannot go on with ${name}: ${text}`)),
     });

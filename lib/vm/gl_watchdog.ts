@@ -23,8 +23,10 @@ export interface GlWatchdogOptions {
   acknowledge: () => boolean;
   /** A draw had to be acknowledged in place of the thread. */
   onTrip: (text: string) => void;
-  /** The thread is still not back; what it has to be given up. */
+  /** The thread has still not come back, and has to be given up. */
   onHang: (text: string) => void;
+  /** So long the thread may stay away after that, in milliseconds; 5 s when left out. */
+  hangMs?: number;
 }
 
 /** A watchdog that looks a few times each second, until it is disposed. */
@@ -74,10 +76,10 @@ export class GlWatchdog implements Disposable {
 
   #checkHang(draws: number, now: number): void {
     if (this.#tripped === undefined) return;
-    const { ledger, name, onHang } = this.#options;
+    const { ledger, name, onHang, hangMs = HANG_MS } = this.#options;
     if (draws !== this.#tripped.draws || ledger.stage === "idle") {
       this.#tripped = undefined;
-    } else if (now - this.#tripped.at >= HANG_MS) {
+    } else if (now - this.#tripped.at >= hangMs) {
       this.#tripped = undefined;
       onHang(`the thread of ${name} does not come back from "${ledger.stage}"`);
     }

@@ -81,8 +81,8 @@ export interface Screen extends Disposable {
   release(): void;
   /** Draws compressed images from now on. */
   loadDecoders(): Promise<void>;
-  /** Keeps a copy of a picture on the GPU up to date for who shows it, until it is disposed. */
-  watch(): Disposable;
+  /** Keeps a copy of a picture on the GPU up to date for who shows it, or no longer. */
+  watch(isWatched: boolean): void;
   /** The texture with that copy; undefined where nobody watches, or the picture is in `pixels`. */
   texture(signal: AbortSignal): Promise<LentTexture | undefined>;
 }

@@ -61,6 +61,8 @@ export class Screens implements Disposable {
   readonly #options: ScreensOptions;
   readonly #screens = new Map<number, Screen>();
   readonly #listeners = new Set<DisplayListener>();
+  /** How many watch each display. */
+  readonly #watchers = new Map<number, number>();
   #isHeld: boolean;
   #session: SpiceSession | undefined;
   /** Why the session has ended. */
@@ -126,6 +128,7 @@ export class Screens implements Disposable {
   #add(screen: Screen): void {
     this.#screens.get(screen.id)?.[Symbol.dispose]();
     screen.isFollowed = this.#listeners.size > 0;
+    if ((this.#watchers.get(screen.id) ?? 0) > 0) screen.watch(true);
     this.#screens.set(screen.id, screen);
     if (!this.#hasDecoders) return;
     void screen.loadDecoders().catch((error) =>
@@ -286,7 +289,20 @@ export class Screens implements Disposable {
    * @throws {UsageError} when there is no such display.
    */
   watch(id: number): Disposable {
-    return this.#screen(id).watch();
+    const screen = this.#screen(id);
+    const count = this.#watchers.get(id) ?? 0;
+    this.#watchers.set(id, count + 1);
+    if (count === 0) screen.watch(true);
+    let isWatching = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!isWatching) return;
+        isWatching = false;
+        const left = (this.#watchers.get(id) ?? 1) - 1;
+        this.#watchers.set(id, left);
+        if (left === 0) this.#screens.get(id)?.watch(false);
+      },
+    };
   }
 
   /**

@@ -123,9 +123,7 @@ export class SurfaceScreen implements Screen {
   }
 
   /** There is nothing to be done: the pixels are there. */
-  watch(): Disposable {
-    return { [Symbol.dispose]() {} };
-  }
+  watch(): void {}
 
   texture(): Promise<undefined> {
     return Promise.resolve(undefined);

@@ -31,7 +31,6 @@ export class ThreadScreen implements Screen {
   #isFollowed = false;
   #isArmed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #watchers = 0;
 
   /**
    * @param onFrame Called with changes, at a screen's pace, while it is followed.
@@ -193,16 +192,8 @@ export class ThreadScreen implements Screen {
     return Promise.resolve();
   }
 
-  watch(): Disposable {
-    if (this.#watchers++ === 0) this.#thread.watch(true);
-    let isWatching = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!isWatching) return;
-        isWatching = false;
-        if (--this.#watchers === 0) this.#thread.watch(false);
-      },
-    };
+  watch(isWatched: boolean): void {
+    this.#thread.watch(isWatched);
   }
 
   async texture(signal: AbortSignal): Promise<LentTexture | undefined> {

@@ -4,6 +4,7 @@ import type { Shim } from "../../ffi/load.ts";
 import { createMemory } from "../../ffi/memory.ts";
 import { pause } from "../../lib/base/deadline.ts";
 import { SpiceSession } from "../../lib/spice/session.ts";
+import type { ThreadOptions } from "../../lib/vm/display_thread.ts";
 import { DisplayThreads } from "../../lib/vm/display_threads.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { Screens } from "../../lib/vm/screens.ts";
@@ -118,10 +119,10 @@ export class GlDisplayRig implements AsyncDisposable {
   readonly #server: FakeSpiceServer;
   #session: SpiceSession | undefined;
 
-  private constructor(server: FakeSpiceServer, peers: readonly GlPeer[], entry: URL) {
+  private constructor(server: FakeSpiceServer, peers: readonly GlPeer[], options: ThreadOptions) {
     this.#server = server;
     this.peers = peers;
-    this.threads = DisplayThreads.start({ entry });
+    this.threads = DisplayThreads.start(options);
     this.screens = new Screens({
       threads: this.threads,
       onMode: ({ kind, width, height }) => this.modes.push(`${kind} ${width}×${height}`),
@@ -131,12 +132,12 @@ export class GlDisplayRig implements AsyncDisposable {
     });
   }
 
-  /** @param entry The thread's module; one without a GPU when left out. */
+  /** The threads run a stand-in without a GPU, unless `options.entry` is another module. */
   static async start(
     shim: Shim,
-    entry = new URL("../fakes/stand_in_worker.ts", import.meta.url),
-    displays = 1,
+    { displays = 1, ...options }: ThreadOptions & { displays?: number } = {},
   ): Promise<GlDisplayRig> {
+    const entry = new URL("../fakes/stand_in_worker.ts", import.meta.url);
     const peers: GlPeer[] = [];
     const server = await FakeSpiceServer.start({
       listen: (path) => listenForFds(shim, path),
@@ -155,7 +156,7 @@ export class GlDisplayRig implements AsyncDisposable {
         await peer.listen();
       },
     });
-    const self = new GlDisplayRig(server, peers, entry);
+    const self = new GlDisplayRig(server, peers, { entry, ...options });
     try {
       await self.attach();
       return self;
