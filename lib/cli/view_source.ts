@@ -167,6 +167,9 @@ export function since(before: DisplayReport, now: DisplayReport): DisplayReport 
       scanouts: gl.scanouts - before.gl.scanouts,
       draws: gl.draws - before.gl.draws,
       acks: gl.acks - before.gl.acks,
+      copies: gl.copies - before.gl.copies,
+      imports: gl.imports - before.gl.imports,
+      textures: gl.textures - before.gl.textures,
       cpuBytes: gl.cpuBytes - before.gl.cpuBytes,
     },
     surface: {

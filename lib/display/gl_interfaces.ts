@@ -64,6 +64,8 @@ export interface GlPipeline<B extends GuestBuffer = GuestBuffer> extends Disposa
    * @returns The bytes that the CPU has copied.
    */
   copy(part: PixelRect): number;
+  /** Whether the last copy has made our texture anew. */
+  readonly isRemade: boolean;
   /**
    * Reads our texture back.
    *
@@ -71,8 +73,15 @@ export interface GlPipeline<B extends GuestBuffer = GuestBuffer> extends Disposa
    * @returns The bytes that the CPU has copied.
    */
   read(pixels: Uint32Array): number;
-  /** Lends our texture to other processes. */
+  /** Lends our texture to other processes: always the same until a copy has made it anew. */
   share(): SharedTexture;
+  /**
+   * Brings a texture that is lent as plain memory up to date with the copies so far; after draws were
+   * acknowledged, and before others are told of them.
+   *
+   * @returns The bytes that the CPU has copied.
+   */
+  refresh(): number;
 }
 
 /** Opens what a GL display takes. */

@@ -39,6 +39,8 @@ export interface GlReport {
   copyMicros: Percentiles;
   /** Buffers that were imported into EGL. */
   imports: number;
+  /** How often our texture was made anew: who shows it has to ask for it again. */
+  textures: number;
   /**
    * Bytes that the CPU has copied, or moved over its memory: what was read from mapped buffers, what
    * was uploaded to textures and what was read back for pictures.
@@ -49,7 +51,16 @@ export interface GlReport {
 }
 
 /** Where each count is, in 32-bit cells. */
-const CELL = { scanouts: 0, draws: 1, acks: 2, copies: 3, imports: 4, kinds: 5, stage: 6 } as const;
+const CELL = {
+  scanouts: 0,
+  draws: 1,
+  acks: 2,
+  copies: 3,
+  imports: 4,
+  kinds: 5,
+  stage: 6,
+  textures: 7,
+} as const;
 const CELLS = 8;
 /** Bytes copied are counted in 64 bits. */
 const WIDE_BYTES = 8;
@@ -126,6 +137,11 @@ export class GlLedger {
     Atomics.add(this.#cells, CELL.imports, 1);
   }
 
+  /** Counts a texture that was made. */
+  texture(): void {
+    Atomics.add(this.#cells, CELL.textures, 1);
+  }
+
   /** Counts a copy that took `micros`. */
   copy(micros: number): void {
     Atomics.add(this.#cells, CELL.copies, 1);
@@ -149,6 +165,7 @@ export class GlLedger {
       copies: count(CELL.copies),
       copyMicros: percentiles(this.#copyMicros),
       imports: count(CELL.imports),
+      textures: count(CELL.textures),
       cpuBytes: Number(Atomics.load(this.#cpuBytes, 0)),
       kinds: BUFFER_KINDS.filter((_, bit) => (kinds >> bit & 1) === 1),
     };

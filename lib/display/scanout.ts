@@ -71,6 +71,8 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
   #isImported = false;
   /** Whether our texture holds all of the buffer but for what the next draw tells. */
   #isCopied = false;
+  /** Whether somebody may show our texture. */
+  #isLent = false;
   readonly #told = new Set<string>();
 
   constructor(options: GlScanoutsOptions<F, B>) {
@@ -177,6 +179,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
   watch(isWatched: boolean): void {
     if (this.#isWatched === isWatched) return;
     this.#isWatched = isWatched;
+    this.#isLent = false;
     if (!isWatched) return;
     this.#hasNoPipeline = false; // it is tried once more
     this.#failures = 0;
@@ -201,6 +204,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
       this.#ledger.stage = "copy";
       const from = performance.now();
       this.#ledger.cpu(pipeline.copy(damage));
+      if (pipeline.isRemade) this.#ledger.texture();
       this.#ledger.copy((performance.now() - from) * 1000);
       this.#isCopied = true;
     } catch (error) {
@@ -285,7 +289,21 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
     if (!this.#isWatched) return undefined;
     if (!this.#isCopied) this.#copy();
     this.#ledger.stage = "idle";
+    this.#isLent = this.#isCopied;
     return this.#isCopied ? this.#pipeline?.share() : undefined;
+  }
+
+  /** Brings what was lent up to date, before somebody is told of draws that were acknowledged. */
+  refresh(): void {
+    if (!this.#isLent || !this.#isCopied) return;
+    try {
+      this.#ledger.stage = "read";
+      this.#ledger.cpu(this.#pipeline?.refresh() ?? 0);
+    } catch (error) {
+      this.#warn(`the guest's picture cannot be lent: ${reasonOf(error)}`);
+    } finally {
+      this.#ledger.stage = "idle";
+    }
   }
 
   /** Lets go of the buffer: the guest shows something else. */

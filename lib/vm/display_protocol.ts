@@ -48,6 +48,8 @@ export type DisplayCommand =
   /** Loads the decoders of compressed images. */
   | { do: "decode" }
   | { do: "watch"; isWatched: boolean }
+  /** Brings a texture that is lent up to date, and tells of a change. */
+  | { do: "refresh" }
   | { do: "capture"; call: number }
   | { do: "texture"; call: number }
   /** What the thread has waited for is there, or will never be. */

@@ -354,6 +354,11 @@ export class DisplayThread implements AsyncDisposable {
     this.#post({ do: "watch", isWatched });
   }
 
+  /** Has our texture brought up to date where it is plain memory; a change is told after that. */
+  refresh(): void {
+    this.#post({ do: "refresh" });
+  }
+
   /** Has the decoders of compressed images loaded. */
   loadDecoders(): void {
     this.#post({ do: "decode" });

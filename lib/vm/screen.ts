@@ -34,6 +34,7 @@ export const NO_GL: Readonly<GlReport> = {
   copies: 0,
   copyMicros: { p50: 0, p99: 0 },
   imports: 0,
+  textures: 0,
   cpuBytes: 0,
   kinds: [],
 };

@@ -30,6 +30,8 @@ export class ThreadScreen implements Screen {
   #channel: ThreadChannel | undefined;
   #isFollowed = false;
   #isArmed = false;
+  /** Whether our texture is lent as plain memory, which is brought up to date for it. */
+  #lendsMemory = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -120,10 +122,14 @@ export class ThreadScreen implements Screen {
   #changed(): void {
     this.#isArmed = false;
     if (!this.#isFollowed) return;
+    const { changes } = this;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      if (this.#isFollowed) this.#arm(); // before it is looked at, so that nothing is missed
+      if (!this.#isFollowed) return;
+      this.#arm(); // before it is looked at, so that nothing is missed
       this.#guard(this.#onFrame);
+      // Memory that is lent holds what was drawn until the change was told, and nothing later.
+      if (this.#lendsMemory && this.changes !== changes) this.#thread.refresh();
     }, FRAME_MS);
   }
 
@@ -197,7 +203,9 @@ export class ThreadScreen implements Screen {
   }
 
   async texture(signal: AbortSignal): Promise<LentTexture | undefined> {
-    return await this.#thread.texture(signal);
+    const texture = await this.#thread.texture(signal);
+    this.#lendsMemory = texture?.kind === "memory";
+    return texture;
   }
 
   [Symbol.dispose](): void {

@@ -101,6 +101,9 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
       case "watch":
         this.#scanouts.watch(command.isWatched);
         break;
+      case "refresh":
+        this.#refresh();
+        break;
       case "capture":
         this.#capture(command.call);
         break;
@@ -270,8 +273,14 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
       const isFrame = now - this.#frameAt >= FRAME_MS;
       if (isFrame) this.#frameAt = now;
       this.#tellShown();
-      if (this.#cells.change(isFrame)) this.#options.post({ is: "changed" });
+      if (this.#cells.change(isFrame)) this.#refresh();
     });
+  }
+
+  /** Tells the owner of a change, once those who show our texture can see it. */
+  #refresh(): void {
+    this.#scanouts.refresh();
+    this.#options.post({ is: "changed" });
   }
 
   #shown(): ShownPicture {

@@ -107,6 +107,11 @@ export class FakeDriver implements GlDriver<FakeFd, FakeBuffer> {
         this.log.push(`read ${id}`);
         return imported().read({ x: 0, y: 0, width, height }, pixels);
       },
+      isRemade: false,
+      refresh: () => {
+        this.log.push("refresh");
+        return 4;
+      },
       share: (): SharedTexture => {
         const { width, height } = imported();
         return {

@@ -45,6 +45,8 @@ class StandInDriver implements GlDriver<OwnedFd, GuestBuffer> {
         pixels.fill(pixelOf(source));
         return pixels.length * 4;
       },
+      isRemade: false,
+      refresh: () => 0,
       share: () => ({
         kind: "memory" as const,
         width: source,

@@ -150,6 +150,21 @@ Deno.test("our texture is lent to who looks, and only then", () => {
   assertEquals(rig.scanouts.texture()?.width, 16);
 });
 
+Deno.test("what is lent is brought up to date, and nothing where nothing is", () => {
+  using rig = new Rig();
+  rig.show(1);
+  rig.scanouts.watch(true);
+  rig.scanouts.refresh();
+  assertEquals(rig.driver.log.includes("refresh"), false);
+  rig.scanouts.texture();
+  rig.draw();
+  rig.scanouts.refresh();
+  assertEquals([rig.driver.log.at(-1), rig.ledger.report().cpuBytes], ["refresh", 4]);
+  rig.scanouts.watch(false);
+  rig.scanouts.refresh();
+  assertEquals(rig.driver.log.filter((it) => it === "refresh").length, 1);
+});
+
 Deno.test("a buffer that is sent again stays as it is", () => {
   using rig = new Rig();
   rig.scanouts.watch(true);

@@ -51,6 +51,7 @@ Deno.test("a ledger that is shared tells what the other side counts", () => {
   ledger.import();
   ledger.draw();
   ledger.stage = "copy";
+  ledger.texture();
   assertEquals([other.draws, other.acks, other.stage], [1, 0, "copy"]);
   ledger.copy(3);
   ledger.ack(40);
@@ -64,6 +65,7 @@ Deno.test("a ledger that is shared tells what the other side counts", () => {
     copies: 1,
     copyMicros: { p50: 3.1, p99: 3.1 },
     imports: 1,
+    textures: 1,
     cpuBytes: 3 * 2 ** 32,
     kinds: ["dmabuf", "iosurface"],
   });

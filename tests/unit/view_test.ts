@@ -60,7 +60,16 @@ Deno.test("since counts what came in between, and keeps the later size", () => {
     width,
     height: 10,
     frames: count,
-    gl: { ...NO_GL, scanouts: count, draws: count, acks: count, cpuBytes: count },
+    gl: {
+      ...NO_GL,
+      scanouts: count,
+      draws: count,
+      acks: count,
+      cpuBytes: count,
+      copies: count,
+      imports: count,
+      textures: count,
+    },
     surface: { messages: count, bytes: 10 * count },
   });
   assertEquals(since(report(640, 3), report(800, 10)), {
