@@ -4,9 +4,8 @@
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { HELLO, sandboxTest } from "./sandbox.ts";
-import { makeGlRig } from "./gl_rig.ts";
+import { glQemus, makeGlRig } from "./gl_rig.ts";
 
-const IS_LINUX = Deno.build.os === "linux";
 const STEPS = [
   "--expect",
   "hello> ",
@@ -18,10 +17,11 @@ const STEPS = [
   "60s",
 ];
 
-sandboxTest(
-  "e2e: --gl auto without the native shim keeps 3D by egl-headless",
-  async (sandbox) => {
-    const { qemu, renderNode } = await makeGlRig(sandbox.folder);
+for (const { name, binary, missing } of await glQemus()) {
+  const why = missing === undefined ? "" : `: ${missing}`;
+  const title = `e2e: --gl auto without the native shim keeps 3D by egl-headless (${name}${why})`;
+  sandboxTest(title, async (sandbox) => {
+    const { qemu, renderNode } = await makeGlRig(sandbox.folder, binary);
     const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
     const picture = sandbox.path("screen.png");
     const run = sandbox.startRun([
@@ -41,9 +41,8 @@ sandboxTest(
     await run.until({ event: "display", kind: "surface" });
     const { size } = await Deno.stat(picture);
     console.log(`a picture of ${size} bytes came as a surface`);
-  },
-  { ignore: !IS_LINUX },
-);
+  }, { ignore: missing !== undefined });
+}
 
 sandboxTest("e2e: --gl off replaces a device with 3D, and says so", async (sandbox) => {
   const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
