@@ -24,7 +24,7 @@ export class ThreadScreen implements Screen {
   readonly #thread: DisplayThread;
   readonly #options: ScreenOptions;
   readonly #onFrame: () => void;
-  readonly #first = Promise.withResolvers<void>();
+  #first = Promise.withResolvers<void>();
   /** What was counted before this thread's first channel, and before its present one. */
   #base: { frames: number; messages: number; bytes: number };
   #channel: ThreadChannel | undefined;
@@ -75,6 +75,8 @@ export class ThreadScreen implements Screen {
   linked(channel: ThreadChannel): void {
     this.ended = undefined;
     this.#channel = channel;
+    this.#first = Promise.withResolvers();
+    if (this.#thread.shown.width > 0) this.#first.resolve();
     void channel.closed.then(({ text }) => {
       const { messages, bytes } = channel.stats;
       this.#base = {
