@@ -34,11 +34,11 @@ export function findAudio(access: HostAccess): string[] {
  * The DRM render nodes that this user may read and write, by number; or the one that was `given`,
  * which may be any file.
  *
- * @throws {HostError} when the given one does not open, on Linux: elsewhere there are none.
+ * @throws {HostError} when the given one does not open, and on macOS, which has none.
  */
 export function findRenderNodes(access: HostAccess, given?: string): string[] {
-  if (access.os !== "linux") return [];
   if (given !== undefined) return [checkRenderNode(access, given)];
+  if (access.os !== "linux") return [];
   return access.list("/dev/dri")
     .filter((name) => /^renderD\d+$/.test(name))
     .sort((a, b) => Number(a.slice(7)) - Number(b.slice(7)))
@@ -48,6 +48,12 @@ export function findRenderNodes(access: HostAccess, given?: string): string[] {
 
 /** QEMU opens it to read and write. */
 function checkRenderNode(access: HostAccess, path: string): string {
+  if (access.os !== "linux") {
+    throw new HostError(
+      `Cannot use --rendernode ${quoted(path)}: macOS has no render nodes, expected none`,
+      { hint: "Leave it out: QEMU draws by Metal" },
+    );
+  }
   const why = {
     absent: "there is no such file",
     denied: "this user may not read and write it",

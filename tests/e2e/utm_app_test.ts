@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { pause } from "../../lib/base/deadline.ts";
+import { findInPath } from "../../lib/qemu/executable.ts";
 import { HELLO, type Sandbox, sandboxTest } from "./sandbox.ts";
 
 const NATIVE = fromFileUrl(new URL("../../native", import.meta.url));
@@ -75,10 +76,9 @@ sandboxTest("e2e: UTM.app: the printed command runs, and names the app", async (
 
 sandboxTest("e2e: UTM.app: --qemu goes before it", async (sandbox) => {
   await makeApp(sandbox);
-  const { binary } = await sandbox.json(["argv", HELLO, "--qemu", "/usr/bin"]) as {
-    binary: string;
-  };
-  assertEquals(binary, "/usr/bin/qemu-system-x86_64");
+  const own = findInPath("qemu-system-x86_64")!;
+  const { binary } = await sandbox.json(["argv", HELLO, "--qemu", own]) as { binary: string };
+  assertEquals(binary, own);
 });
 
 sandboxTest("e2e: UTM.app: what is no app is named, with exit 5", async (sandbox) => {

@@ -60,5 +60,6 @@ Deno.test("findRenderNodes takes any file that the user names, and no other then
   };
   refused("/dev/dri/renderD129", "this user may not read and write it");
   refused("/dev/dri/renderD130", "there is no such file");
-  assertEquals(findRenderNodes(fakeHost({ files, os: "darwin" }), "/tmp/file"), []);
+  const mac = fakeHost({ files, os: "darwin" });
+  assertThrows(() => findRenderNodes(mac, "/tmp/file"), HostError, "macOS has no render nodes");
 });

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { parsePlist } from "../../lib/utm/plist.ts";
 import { unpackProgram } from "../../lib/qemu/native_host.ts";
 
 const SCRIPT = new TextEncoder().encode("#!/bin/sh\necho unpacked $1\n");
@@ -54,3 +55,11 @@ Deno.test("unpackProgram gives none where somebody else could change it", () =>
     assertEquals(unpackProgram(SCRIPT, `${folder}/host`), undefined);
     assertEquals(unpackProgram(SCRIPT, "/proc/none/host"), undefined);
   }));
+
+Deno.test("entitlements.plist is a plain list, without the comments that its reader refuses", async () => {
+  const bytes = await Deno.readFile(new URL("../../native/entitlements.plist", import.meta.url));
+  assertEquals(new TextDecoder().decode(bytes).includes("<!--"), false);
+  const entitlements = await parsePlist(bytes, "entitlements.plist");
+  assertEquals(entitlements.get("com.apple.security.hypervisor"), true);
+  assertEquals(entitlements.get("com.apple.security.cs.allow-jit"), true);
+});
