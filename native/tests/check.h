@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -65,11 +66,27 @@ static inline bool is_cloexec(int32_t fd) {
   return (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
 }
 
+/* Ends the program if it hangs. A thread, since tests use the alarm themselves. */
+static inline void *end_late(void *unused) {
+  (void)unused;
+  sleep(120);
+  printf("FAILED: no end within 120 s\n");
+  fflush(stdout);
+  abort();
+}
+
 /* Runs the tests in `list`, ended by NULL, checks after each that it has left no
  * descriptor open, and prints the summary. Returns the exit status. A SIGPIPE
  * ends the program: it keeps its default. */
 static inline int run_tests(const char *suite, void (*const list[])(void)) {
   signal(SIGPIPE, SIG_DFL);
+  sigset_t all;
+  sigset_t before_all;
+  pthread_t watchdog;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before_all); /* the watchdog gets none: they would end its sleep */
+  if (pthread_create(&watchdog, NULL, end_late, NULL) == 0) pthread_detach(watchdog);
+  pthread_sigmask(SIG_SETMASK, &before_all, NULL);
   for (int i = 0; list[i]; i++) {
     int before = count_fds();
     list[i]();

@@ -23,6 +23,17 @@ static void test_two_maps_are_one_memory(void) {
   CHECK_EQUAL(utm_shim_memory_unmap(read, SIZE), 0);
 }
 
+/* Whoever has a map of it would be ended with SIGBUS. */
+static void test_nobody_makes_it_smaller(void) {
+  int32_t fd = utm_shim_memory_create(1 << 20);
+  CHECK(ftruncate(fd, 4096) != 0);
+  void *at = NULL;
+  CHECK_EQUAL(utm_shim_memory_map(fd, 1 << 20, 0, &at), 0);
+  CHECK_EQUAL(((uint8_t *)at)[(1 << 20) - 1], 0);
+  CHECK_EQUAL(utm_shim_memory_unmap(at, 1 << 20), 0);
+  close(fd);
+}
+
 static void test_map_beyond_the_end_is_refused(void) {
   int32_t fd = utm_shim_memory_create(4096);
   void *at = &at;
@@ -73,6 +84,7 @@ static void test_memory_may_pass_through_a_socket(void) {
 int main(void) {
   void (*const tests[])(void) = {
       test_two_maps_are_one_memory,
+      test_nobody_makes_it_smaller,
       test_map_beyond_the_end_is_refused,
       test_what_is_no_memory_is_refused,
       test_memory_may_pass_through_a_socket,
