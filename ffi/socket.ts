@@ -136,6 +136,24 @@ export class UnixSocket implements Disposable {
     return result >= 0 ? result : cutShort(result, "send");
   }
 
+  /** Sends `head` and then `body`, one of which may be empty, in one write; returns as `send` does. */
+  sendBoth(
+    head: Uint8Array<ArrayBuffer>,
+    body: Uint8Array<ArrayBuffer>,
+    options: WaitOptions = {},
+  ): number | CutShort {
+    const result = this.#shim.symbols.utm_shim_writev(
+      this.#fd.number,
+      options.wakeUp?.number ?? -1,
+      head,
+      head.length,
+      body,
+      body.length,
+      options.timeoutMs ?? -1,
+    );
+    return result >= 0 ? result : cutShort(result, "send");
+  }
+
   /**
    * Resolves once there is something to receive, or the stream has ended: true. False when the wait was
    * cut short. The thread goes on meanwhile; the socket must stay open until then.
@@ -160,6 +178,54 @@ export class UnixSocket implements Disposable {
   }
 
   /** Closes it. */
+  [Symbol.dispose](): void {
+    this.#fd[Symbol.dispose]();
+  }
+}
+
+/** A socket that connections come to; a child process can inherit its descriptor. */
+export class UnixListener implements Disposable {
+  readonly #shim: Shim;
+  readonly #fd: OwnedFd;
+
+  private constructor(shim: Shim, fd: OwnedFd) {
+    this.#shim = shim;
+    this.#fd = fd;
+  }
+
+  /**
+   * Listens at `path`, which must not exist, and stays when this is disposed.
+   *
+   * @param backlog How many connections wait to be accepted at most.
+   * @throws {ShimCallError} `EADDRINUSE`, `ENOENT`: no such folder; `ENAMETOOLONG`.
+   */
+  static listen(shim: Shim, path: string, backlog = 16): UnixListener {
+    const number = shim.symbols.utm_shim_listen(cString(path), backlog);
+    return new UnixListener(shim, new OwnedFd(shim, checked(number, `listen at ${path}`)));
+  }
+
+  /** The descriptor, for a call that does not keep it. @throws {TypeError} It was closed or taken */
+  get number(): number {
+    return this.#fd.number;
+  }
+
+  /** Gives the number to another owner; this listener is of no use then. */
+  take(): number {
+    return this.#fd.take();
+  }
+
+  /** Waits for a connection; blocks the thread unless `timeoutMs` is 0. */
+  accept(options: WaitOptions = {}): UnixSocket | CutShort {
+    const result = this.#shim.symbols.utm_shim_accept(
+      this.#fd.number,
+      options.wakeUp?.number ?? -1,
+      options.timeoutMs ?? -1,
+    );
+    if (result < 0) return cutShort(result, "accept a connection");
+    return new UnixSocket(this.#shim, new OwnedFd(this.#shim, result));
+  }
+
+  /** Closes it; who waits to be accepted is turned away. */
   [Symbol.dispose](): void {
     this.#fd[Symbol.dispose]();
   }

@@ -5,7 +5,7 @@ import { failure, ShimCallError } from "../../ffi/errno.ts";
 import { OwnedFd } from "../../ffi/fd.ts";
 import { loadShim } from "../../ffi/load.ts";
 import { createMemory, MappedMemory } from "../../ffi/memory.ts";
-import { UnixSocket } from "../../ffi/socket.ts";
+import { UnixListener, UnixSocket } from "../../ffi/socket.ts";
 import { openWaker } from "../../ffi/waker.ts";
 import { ShimError } from "../../lib/base/errors.ts";
 import { expectNoCopies, shimTest, Traced } from "./open_shim.ts";
@@ -131,6 +131,32 @@ shimTest("UnixSocket.connect reaches a server, and tells where there is none", a
     assertEquals(client.receive(into, []), 5);
     client.send(bytes("hi"));
     assertEquals(await server.read(into), 2);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+shimTest("UnixListener takes connections, and says where it cannot listen", async (shim) => {
+  const folder = await Deno.makeTempDir({ prefix: "utmost-shim-" });
+  try {
+    const path = join(folder, "s");
+    using listener = UnixListener.listen(shim, path);
+    assertThrows(() => UnixListener.listen(shim, path), ShimCallError, "EADDRINUSE");
+    assertEquals(listener.accept({ timeoutMs: 0 }), "late");
+    using client = UnixSocket.connect(shim, path);
+    const server = listener.accept();
+    assert(typeof server !== "string");
+    using _server = server;
+    assertEquals(client.sendBoth(bytes("head "), bytes("body")), 9);
+    assertEquals(client.sendBoth(bytes(""), bytes("!")), 1);
+    const into = new Uint8Array(20);
+    assertEquals(server.receive(into, []), 10);
+    assertEquals(into.subarray(0, 10), bytes("head body!"));
+    const { wakeUp, waker } = openWaker(shim);
+    using _wakeUp = wakeUp;
+    using _waker = waker;
+    waker.wake();
+    assertEquals(listener.accept({ wakeUp }), "woken");
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
