@@ -240,7 +240,9 @@ shimTest("displays have threads of their own", async (shim) => {
   one!.scanout(8);
   other!.scanout(16);
   await Promise.all([one!.drawn(), other!.drawn()]);
-  assertEquals(rig.screens.displays().map(({ width }) => width).sort(), [16, 8].sort());
+  const widths = () => rig.screens.displays().map(({ width }) => width).sort((a, b) => a - b);
+  await until("both", () => widths()[0] !== 0); // what is shown travels apart from acknowledgements
+  assertEquals(widths(), [8, 16]);
 });
 
 shimTest("a display may wait for messages of another thread's", async (shim) => {
