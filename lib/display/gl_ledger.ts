@@ -62,6 +62,9 @@ const CELL = {
   textures: 7,
 } as const;
 const CELLS = 8;
+/** The stage's own bits in its cell; what is above counts. */
+const STAGE_BITS = 3;
+const STAGE_MASK = (1 << STAGE_BITS) - 1;
 /** Bytes copied are counted in 64 bits. */
 const WIDE_BYTES = 8;
 const BYTES = CELLS * 4 + WIDE_BYTES + 2 * HISTOGRAM_CELLS * 4;
@@ -74,6 +77,7 @@ export class GlLedger {
   readonly #cpuBytes: BigUint64Array;
   readonly #ackMicros: MicrosHistogram;
   readonly #copyMicros: MicrosHistogram;
+  #steps = 0;
 
   /** @param memory That of another ledger, which this one then shares; an empty one when left out. */
   constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(BYTES)) {
@@ -104,11 +108,17 @@ export class GlLedger {
 
   /** What the thread that draws is doing. */
   get stage(): GlStage {
-    return GL_STAGES[Atomics.load(this.#cells, CELL.stage)] ?? "idle";
+    return GL_STAGES[this.step & STAGE_MASK] ?? "idle";
   }
 
   set stage(stage: GlStage) {
-    Atomics.store(this.#cells, CELL.stage, GL_STAGES.indexOf(stage));
+    this.#steps++;
+    Atomics.store(this.#cells, CELL.stage, this.#steps << STAGE_BITS | GL_STAGES.indexOf(stage));
+  }
+
+  /** A number that is another one as soon as the thread does something else, or the same anew. */
+  get step(): number {
+    return Atomics.load(this.#cells, CELL.stage);
   }
 
   /** Counts a scanout. */

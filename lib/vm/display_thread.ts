@@ -66,7 +66,7 @@ export interface ThreadOptions {
   renderNode?: string;
   /** Another module than `display_worker.ts`; for tests. */
   entry?: URL;
-  /** How long the thread may stay away once a draw was acknowledged in its place; 5 s when left out. */
+  /** How much longer than a draw may take the thread may stay away, in milliseconds; 5 s if left out. */
   hangMs?: number;
 }
 

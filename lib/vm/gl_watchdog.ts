@@ -1,13 +1,14 @@
 /**
  * Watches that draws are acknowledged: the guest's GPU stands still until they are, and a copy may hang
- * in a driver. Then the draw is acknowledged without it, and the VM goes on.
+ * in a driver. Then the draw is acknowledged without it, and the VM goes on. A thread that does not come
+ * back has to be given up: it would not even see the next draw.
  */
 import type { GlLedger } from "../display/gl_ledger.ts";
 import type { DisplayCells } from "./display_cells.ts";
 
 /** So long a draw may take, in milliseconds. QEMU itself complains after as long. */
 const LIMIT_MS = 1_000;
-/** A thread that does not come back for so long after that is given up. */
+/** A thread that is at the same thing for so much longer is given up. */
 const HANG_MS = 5_000;
 const CHECK_MS = 200;
 
@@ -25,7 +26,7 @@ export interface GlWatchdogOptions {
   onTrip: (text: string) => void;
   /** The thread has still not come back, and has to be given up. */
   onHang: (text: string) => void;
-  /** So long the thread may stay away after that, in milliseconds; 5 s when left out. */
+  /** How much longer than a draw may take the thread may stay away, in milliseconds; 5 s if left out. */
   hangMs?: number;
 }
 
@@ -35,8 +36,8 @@ export class GlWatchdog implements Disposable {
   readonly #timer: ReturnType<typeof setInterval>;
   #draws = -1;
   #owedSince = 0;
-  /** The draw that was acknowledged in place of the thread, and when. */
-  #tripped: { draws: number; at: number } | undefined;
+  /** What the thread does, since when it does, and whether it was given up. */
+  #step = { number: 0, since: 0, isOver: false };
 
   constructor(options: GlWatchdogOptions) {
     this.#options = options;
@@ -48,7 +49,7 @@ export class GlWatchdog implements Disposable {
   check(now: number): void {
     const { cells, ledger } = this.#options;
     const { draws } = ledger;
-    this.#checkHang(draws, now);
+    this.#checkStep(now);
     if (!cells.isOwed) return void (this.#draws = -1);
     if (draws !== this.#draws) {
       this.#draws = draws;
@@ -56,17 +57,16 @@ export class GlWatchdog implements Disposable {
       return;
     }
     const owedMs = now - this.#owedSince;
-    if (owedMs >= LIMIT_MS) this.#trip(draws, owedMs, now);
+    if (owedMs >= LIMIT_MS) this.#trip(draws, owedMs);
   }
 
-  #trip(draws: number, owedMs: number, now: number): void {
+  #trip(draws: number, owedMs: number): void {
     const { name, cells, ledger, describe, acknowledge, onTrip } = this.#options;
     const { stage, acks } = ledger;
     if (!cells.takeOwed()) return; // just now
     if (!acknowledge()) return cells.owe(); // the next time
     ledger.ack(owedMs * 1000);
     this.#draws = -1;
-    this.#tripped = { draws, at: now };
     onTrip(
       `no draw of ${name} was acknowledged for ${Math.round(owedMs)} ms: its thread is at ` +
         `"${stage}" with draw ${draws} of ${describe()}, and ${acks} were acknowledged; this one is ` +
@@ -74,14 +74,14 @@ export class GlWatchdog implements Disposable {
     );
   }
 
-  #checkHang(draws: number, now: number): void {
-    if (this.#tripped === undefined) return;
+  #checkStep(now: number): void {
     const { ledger, name, onHang, hangMs = HANG_MS } = this.#options;
-    if (draws !== this.#tripped.draws || ledger.stage === "idle") {
-      this.#tripped = undefined;
-    } else if (now - this.#tripped.at >= hangMs) {
-      this.#tripped = undefined;
-      onHang(`the thread of ${name} does not come back from "${ledger.stage}"`);
+    const { step, stage } = ledger;
+    if (stage === "idle" || step !== this.#step.number) {
+      this.#step = { number: step, since: now, isOver: false };
+    } else if (now - this.#step.since >= LIMIT_MS + hangMs && !this.#step.isOver) {
+      this.#step.isOver = true;
+      onHang(`the thread of ${name} does not come back from "${stage}"`);
     }
   }
 
