@@ -18,17 +18,8 @@ import { targetText } from "./transport.ts";
 const TURN_MS = 500;
 
 /**
- * Connects to the server at `path`; the caller owns the connection. `wakeUp` stays the caller's, and
- * must not be disposed before the connection is closed.
- *
- * @throws {SpiceConnectError} with the operating system's error as its cause.
- */
-export function connectFd(shim: Shim, path: string, wakeUp: WakeUp): FdConnection {
-  return new FdConnection(connectSocket(shim, path), wakeUp);
-}
-
-/**
- * Connects to the server at `path`, for a connection in another thread; the caller owns the socket.
+ * Connects to the server at `path`; the caller owns the socket, which a connection takes over, in this
+ * thread or in another.
  *
  * @throws {SpiceConnectError} with the operating system's error as its cause.
  */
@@ -71,18 +62,16 @@ export class FdConnection implements Connection {
   #turnAt = performance.now();
   #closed = false;
 
-  /** Takes over `socket`; `wakeUp` cuts its waits short. */
+  /**
+   * Takes over `socket`. `wakeUp` cuts its waits short; it stays the caller's, and must not be disposed
+   * before the connection is closed.
+   */
   constructor(socket: UnixSocket, wakeUp: WakeUp, options: FdConnectionOptions = {}) {
     const { turnMs = TURN_MS, afterTurn } = options;
     this.#socket = socket;
     this.#wakeUp = wakeUp;
     this.#wait = { wakeUp, timeoutMs: turnMs };
     this.#afterTurn = afterTurn;
-  }
-
-  /** Another descriptor of the socket: for another thread that answers when this one cannot. */
-  dupSocket(): OwnedFd {
-    return this.#socket.dup();
   }
 
   /**

@@ -8,7 +8,7 @@ import { UnixSocket } from "../../ffi/socket.ts";
 import { openWaker, type Waker } from "../../ffi/waker.ts";
 import { pause } from "../../lib/base/deadline.ts";
 import { SpiceConnectError } from "../../lib/spice/errors.ts";
-import { connectFd, FdConnection } from "../../lib/spice/fd_connection.ts";
+import { connectSocket, FdConnection } from "../../lib/spice/fd_connection.ts";
 import { expectNoCopies, shimTest, Traced } from "./open_shim.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -188,12 +188,9 @@ shimTest(
     }),
 );
 
-shimTest("connectFd tells where nobody listens", (shim) => {
-  const { wakeUp, waker } = openWaker(shim);
-  using _wakeUp = wakeUp;
-  using _waker = waker;
+shimTest("connectSocket tells where nobody listens", (shim) => {
   const error = assertThrows(
-    () => connectFd(shim, "/nowhere/spice", wakeUp),
+    () => connectSocket(shim, "/nowhere/spice"),
     SpiceConnectError,
     "/nowhere/spice",
   );
