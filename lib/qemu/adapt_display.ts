@@ -1,7 +1,7 @@
 /** Displays: what shows the guest's screen, and the adapters that draw on it. */
 import { type Adapting, indexIn, substitute } from "./adapt_context.ts";
 import { hasDevice, offers, qemuName, takesVgaMemory } from "./adapt_capabilities.ts";
-import { glTwin, HEADLESS_COST } from "./adapt_gl.ts";
+import { glTwin, type GlWay, HEADLESS_COST } from "./adapt_gl.ts";
 import { isGl } from "./facts.ts";
 import type { Property, QemuOption } from "./option.ts";
 
@@ -29,16 +29,18 @@ export function adaptDisplays(options: readonly QemuOption[], at: Adapting): Qem
     if (indexIn("Display", option) === undefined) return [option];
     return option.flag === "-vga" ? [defaultAdapter(option, at)] : [adapter(option, at)].flat();
   });
-  if (at.spice && at.gl.kind !== "headless") return result;
+  const { gl } = at;
+  if (at.spice && gl.kind !== "headless") return result;
   const start = result.findIndex((option) => option.flag === "-nodefaults");
-  result.splice(start < 0 ? 1 : start, 0, at.gl.kind === "headless" ? headless(at) : window(at));
+  result.splice(start < 0 ? 1 : start, 0, gl.kind === "headless" ? headless(gl, at) : window(at));
   return result;
 }
 
 /** QEMU draws by the GPU without showing it: SPICE, or a `screendump`, gets plain pictures. */
-function headless(at: Adapting): QemuOption {
-  if (at.gl.kind !== "headless") throw new Error("egl-headless was not chosen");
-  const { renderNode, why } = at.gl;
+function headless(
+  { renderNode, why }: Extract<GlWay, { kind: "headless" }>,
+  at: Adapting,
+): QemuOption {
   substitute(at, "--gl", "GL scanouts", "egl-headless", `${why}; ${HEADLESS_COST}`);
   const properties: Property[] = [["rendernode", renderNode]];
   return { flag: "-display", head: "egl-headless", properties, from: "Display" };

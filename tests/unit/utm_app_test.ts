@@ -242,4 +242,7 @@ Deno.test("guardCommand lets the host program be its own guard", () => {
     parentPid: 7,
   });
   assertEquals(guarded.args, ["--parent", "7", "--library", "/l", "--", "-S"]);
+  // Also one that was unpacked by a compiled utmost, which has no other native guard.
+  const unpacked = guardCommand("/cache/host", ["--library", "/l", "--"], { parentPid: 7 });
+  assertEquals([unpacked.kind, unpacked.program], ["native", "/cache/host"]);
 });
