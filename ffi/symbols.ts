@@ -172,6 +172,52 @@ const MEMORY = {
   },
 } as const;
 
+/** Scanouts. */
+const SCANOUTS = {
+  utm_shim_pipe_id: {
+    parameters: [
+      "i32", // int32_t pipe
+      "buffer", // uint32_t *id
+    ],
+    result: "i32", // UTM_ID_*
+  },
+  utm_shim_scanout_open: {
+    parameters: [
+      "i32", // int32_t fd
+      "buffer", // const uint32_t shape[5]
+      "pointer", // struct utm_scanout *previous
+      "buffer", // struct utm_scanout **out
+    ],
+    result: "i32", // UTM_SCANOUT_*
+  },
+  utm_shim_scanout_shape: {
+    parameters: [
+      "pointer", // struct utm_scanout *scanout
+      "buffer", // uint32_t shape[5]
+    ],
+    result: "i32", // UTM_SCANOUT_*
+  },
+  utm_shim_scanout_read: {
+    parameters: [
+      "pointer", // struct utm_scanout *scanout
+      "u32", // uint32_t x
+      "u32", // uint32_t y
+      "u32", // uint32_t width
+      "u32", // uint32_t height
+      "buffer", // uint32_t *pixels
+      "u32", // uint32_t stride_pixels
+      "buffer", // uint64_t *cpu_bytes
+    ],
+    result: "i32",
+  },
+  utm_shim_scanout_close: {
+    parameters: [
+      "pointer", // struct utm_scanout *scanout
+    ],
+    result: "i32",
+  },
+} as const;
+
 /** Every symbol, in header order. */
 export const SYMBOLS = {
   ...ABI,
@@ -179,6 +225,7 @@ export const SYMBOLS = {
   ...WAITS,
   ...SOCKETS,
   ...MEMORY,
+  ...SCANOUTS,
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /**

@@ -148,4 +148,65 @@ UTM_EXPORT int32_t utm_shim_memory_map(int32_t fd, uint64_t size, int32_t writab
 /* `size` as it was mapped with. */
 UTM_EXPORT int32_t utm_shim_memory_unmap(void *at, uint64_t size);
 
+/* -- Scanouts ------------------------------------------------------------- */
+
+/* What GL_SCANOUT_UNIX tells of a buffer: width and height in pixels, bytes from
+ * one row to the next, the format, flags. */
+
+/* What a pipe has to say of an IOSurface. */
+enum {
+  UTM_ID_FRESH = 1,    /* *id names the surface of the current scanout */
+  UTM_ID_REPLACED = 2, /* a newer scanout is on its way; nothing was read */
+  UTM_ID_OLD = 3,      /* it has been read, and a newer scanout is on its way */
+  UTM_ID_READ = 4,     /* it has been read: the current scanout, told once more */
+};
+
+/* Reads the id of an IOSurface out of a pipe, which gives it once; never waits.
+ * Returns one of UTM_ID_*; *id is 0 unless it is fresh. -EPROTO: what is in it
+ * is no id (and stays in it); -EBADF: it is not a pipe's end for reading. */
+UTM_EXPORT int32_t utm_shim_pipe_id(int32_t pipe, uint32_t *id);
+
+/* A buffer of the guest's, used on one thread. */
+struct utm_scanout;
+
+enum {
+  UTM_SCANOUT_DMABUF = 1,    /* Linux */
+  UTM_SCANOUT_MEMORY = 2,    /* Linux: plain memory (memfd, tmpfs) */
+  UTM_SCANOUT_IOSURFACE = 3, /* macOS */
+};
+
+/* In the flags of a shape: row 0 in memory is the bottom line of the picture. */
+#define UTM_SCANOUT_BOTTOM_UP 1u
+
+/* Opens the buffer that came with a message. Takes `fd` in every case.
+ *
+ * On Linux it must be as large as `shape` = {width, height, stride, fourcc, flags}
+ * tells; on macOS the surface itself tells stride and format, and must be of that
+ * width and height. `previous` (or NULL) is the scanout before this one.
+ *
+ * Returns its kind, and *out is the caller's to close. 0: it is `previous` once
+ * more, which stays as it is. -EINVAL: its shape, or its size, makes no sense;
+ * -ENOTSUP: its format is unknown; -EBADF: `fd` is of the wrong kind; from pipes
+ * also -ESTALE: it has been replaced, or another has read the id; -ENOENT: there
+ * is no such surface; -EPROTO: see utm_shim_pipe_id. *out is NULL then. */
+UTM_EXPORT int32_t utm_shim_scanout_open(int32_t fd, const uint32_t shape[5],
+                                         struct utm_scanout *previous,
+                                         struct utm_scanout **out);
+
+/* Fills in what the buffer is: stride and format as they are, the format a DRM
+ * fourcc, or for an IOSurface its own code. Returns its kind. */
+UTM_EXPORT int32_t utm_shim_scanout_shape(struct utm_scanout *scanout, uint32_t shape[5]);
+
+/* Reads a part by the CPU, in the guest's coordinates from the top left: pixels
+ * 0xffRRGGBB, the top line first, `stride_pixels` from one line to the next.
+ * *cpu_bytes is how much was read. Returns 0; -EINVAL: the part is not all
+ * within; -EIO: the buffer can no longer be read. A dmabuf whose driver has not
+ * laid out its pixels line by line reads as it lies in memory: import it. */
+UTM_EXPORT int32_t utm_shim_scanout_read(struct utm_scanout *scanout, uint32_t x, uint32_t y,
+                                         uint32_t width, uint32_t height, uint32_t *pixels,
+                                         uint32_t stride_pixels, uint64_t *cpu_bytes);
+
+/* Closes it; EGL, where it was imported, keeps it for as long as it needs it. */
+UTM_EXPORT int32_t utm_shim_scanout_close(struct utm_scanout *scanout);
+
 #endif
