@@ -274,6 +274,11 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
       this.#isCopied = this.#isWatched; // what is drawn unwatched is not copied
       return cropped(whole, buffer.width, visible);
     }
+    if (buffer.kind === "dmabuf") {
+      this.#warn(
+        "the guest's picture is read by the CPU, which is right only if its GPU keeps it line by line",
+      );
+    }
     const pixels = new Uint32Array(visible.width * visible.height);
     this.#ledger.stage = "read";
     this.#ledger.cpu(buffer.read(visible, pixels));
