@@ -291,7 +291,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
 
   send<T>(request: Request<T>, value: T): void {
     if (this.#end) return;
-    const bytes = encodeMessage(request.id, request.body, value);
+    const bytes = request.framed ?? encodeMessage(request.id, request.body, value);
     if (this.#outboxBytes + bytes.length > MAX_OUTBOX_BYTES) {
       throw new SpiceLimitError(
         `Cannot send on the ${this.#options.name} channel: the server has not read the last ` +

@@ -52,6 +52,8 @@ export interface ChannelStats {
 export interface Request<T> {
   readonly id: number;
   readonly body: Codec<T>;
+  /** The whole message, where it is always the same: one that is sent all the time. */
+  readonly framed?: Uint8Array;
 }
 
 /** A linked channel, as those see it who handle its messages. */

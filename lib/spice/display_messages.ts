@@ -225,7 +225,7 @@ export const DISPLAY_REQUESTS = {
     }),
   },
   preferred_compression: { id: 103, body: struct({ compression: u8 }) },
-  gl_draw_done: { id: 104, body: empty },
+  gl_draw_done: { id: 104, body: empty, framed: Uint8Array.of(104, 0, 0, 0, 0, 0) },
   preferred_video_codec_type: { id: 105, body: codecs },
 } as const;
 
