@@ -16,6 +16,8 @@ export interface GlScanoutOptions {
   /** Bytes of a row; as few as there can be when left out. */
   stride?: number;
   y0top?: boolean;
+  /** A memfd that may be cut off later. */
+  loose?: boolean;
   /** The picture follows from it. */
   seed?: number;
   /** How many of the number's four bytes are in the pipe, or how many more. */
@@ -66,7 +68,7 @@ function scanoutWords(options: GlScanoutOptions): string {
   for (const key of ["format", "stride", "seed", "bytes", "id", "planes"] as const) {
     if (options[key] !== undefined) words.push(`${key}=${options[key]}`);
   }
-  for (const word of ["y0top", "hung", "hidden"] as const) {
+  for (const word of ["y0top", "loose", "hung", "hidden"] as const) {
     if (options[word] === true) words.push(word);
   }
   for (const [key, value] of Object.entries(claim)) words.push(`claim_${key}=${value}`);
@@ -104,6 +106,11 @@ export class GlPeer {
   /** Paints into the buffer; the client does not hear of it before the next draw. */
   async paint(seed: number, area?: GlArea): Promise<void> {
     await this.#peer.command(`gl paint ${seed} ${areaWords(area)}`.trimEnd());
+  }
+
+  /** Cuts a loose memfd off behind its first byte. */
+  async cut(): Promise<void> {
+    await this.#peer.command("gl cut");
   }
 
   /** A draw; resolves once it is acknowledged, with the time that took in microseconds. */

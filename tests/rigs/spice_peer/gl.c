@@ -160,6 +160,8 @@ static const char *parse_key(struct gl_request *request, char *word) {
   if (!value) {
     if (strcmp(word, "y0top") == 0) {
       request->y0top = true;
+    } else if (strcmp(word, "loose") == 0) {
+      request->loose = true;
     } else if (strcmp(word, "hung") == 0) {
       request->hung = true;
     } else if (strcmp(word, "hidden") == 0) {
@@ -273,6 +275,13 @@ static const char *run_paint(struct gl *gl, char *words, char *reply) {
   return error;
 }
 
+/* Cuts the memfd off behind its first byte; what is shown of it is lost. */
+static const char *run_cut(struct gl *gl, char *words, char *reply) {
+  (void)words;
+  (void)reply;
+  return gl->buffer ? gl_buffer_cut(gl->buffer) : "there is no scanout";
+}
+
 static const char *run_post(struct gl *gl, char *words, char *reply) {
   (void)reply;
   struct rect area;
@@ -372,7 +381,8 @@ const char *gl_command(struct display *display, char *words, char *reply) {
     const char *(*run)(struct gl *gl, char *words, char *reply);
   } COMMANDS[] = {
       {"scanout", run_scanout}, {"again", run_again},   {"off", run_off},
-      {"flood", run_flood},     {"paint", run_paint},   {"draw", run_draw},
+      {"flood", run_flood},     {"paint", run_paint},   {"cut", run_cut},
+      {"draw", run_draw},
       {"post", run_post},       {"settle", run_settle}, {"draws", run_draws},
       {"expect", run_expect},   {"info", run_info},
   };

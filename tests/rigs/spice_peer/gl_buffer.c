@@ -122,8 +122,11 @@ static const char *make_memory(struct gl_buffer *buffer, const struct gl_request
   if (buffer->row_bytes < least) return "the stride is less than a row";
   buffer->bottom_up = request->y0top; /* the flag means the opposite of its name */
   buffer->size = (size_t)buffer->row_bytes * buffer->height;
-  buffer->fd = memfd_create("spice_peer", MFD_CLOEXEC);
-  if (buffer->fd < 0 || ftruncate(buffer->fd, (off_t)buffer->size) != 0) return strerror(errno);
+  buffer->fd = memfd_create("spice_peer", MFD_CLOEXEC | (request->loose ? 0 : MFD_ALLOW_SEALING));
+  if (buffer->fd < 0 || ftruncate(buffer->fd, (off_t)buffer->size) != 0 ||
+      (!request->loose && fcntl(buffer->fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)) {
+    return strerror(errno);
+  }
   void *at = mmap(NULL, buffer->size, PROT_READ | PROT_WRITE, MAP_SHARED, buffer->fd, 0);
   if (at == MAP_FAILED) return strerror(errno);
   buffer->rows = at;
@@ -210,9 +213,21 @@ const char *gl_buffer_new(struct gl_buffer **out, const struct gl_request *reque
   return NULL;
 }
 
+static void unmap(struct gl_buffer *buffer) {
+  if (buffer->is_mapped) munmap(buffer->rows, buffer->size);
+  buffer->is_mapped = false;
+  buffer->rows = NULL;
+}
+
+const char *gl_buffer_cut(struct gl_buffer *buffer) {
+  if (!buffer->is_mapped) return "there is no memfd";
+  unmap(buffer); /* painting what is not there would end us */
+  return ftruncate(buffer->fd, 1) == 0 ? NULL : strerror(errno);
+}
+
 void gl_buffer_free(struct gl_buffer *buffer) {
   if (!buffer) return;
-  if (buffer->is_mapped) munmap(buffer->rows, buffer->size);
+  unmap(buffer);
   if (buffer->fd >= 0) close(buffer->fd);
   if (buffer->write_end >= 0) close(buffer->write_end);
   if (buffer->surface) {

@@ -16,6 +16,7 @@ struct gl_request {
   uint32_t seed;
   uint32_t claims; /* 1 << GL_*: the message says otherwise */
   uint32_t claim[GL_CLAIMS];
+  bool loose;  /* a memfd that may be cut off later: it is not sealed */
   int bytes;   /* in the pipe */
   bool hung;   /* the pipe's write end is closed already */
   uint32_t id; /* a number without a surface; 0: that of a new one */
@@ -47,6 +48,8 @@ const char *gl_buffer_new(struct gl_buffer **out, const struct gl_request *reque
 void gl_buffer_free(struct gl_buffer *buffer); /* or NULL */
 /* Paints an area, which must lie within. */
 void gl_buffer_paint(struct gl_buffer *buffer, uint32_t seed, const struct rect *area);
+/* Cuts a memfd off behind its first byte; nothing is painted any more. */
+const char *gl_buffer_cut(struct gl_buffer *buffer);
 /* "XR24" as a number. */
 uint32_t gl_fourcc(const char *name);
 

@@ -53,7 +53,7 @@
  *
  * GL commands:
  *   scanout memory W H [KEY=VALUE|WORD …]  a memfd with a picture. Keys: format (DRM fourcc, XR24),
- *                                     stride (bytes), seed; word: y0top
+ *                                     stride (bytes), seed; words: y0top, loose (it may be cut off later)
  *   scanout pipe W H [KEY=VALUE|WORD …]    a pipe with the number of a surface, as on macOS. Keys:
  *                                     format (BGRA, RGBA), stride, seed, planes of the surface; id (a
  *                                     number without a surface), bytes (how many of the number's, or
@@ -65,6 +65,7 @@
  *   off                               no scanout
  *   flood COUNT memory|pipe W H …     that many scanouts, seeds counting up
  *   paint SEED [X Y W H]              paints into the buffer
+ *   cut                               cuts a loose memfd off behind its first byte
  *   draw [X Y W H]                    a draw: "ok MICROS" once the client has acknowledged it
  *   post [X Y W H]                    the same without waiting
  *   settle [MS]                       waits until no acknowledgement is owed
