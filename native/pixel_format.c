@@ -70,27 +70,40 @@ static void convert_own_order(const uint8_t *from, uint32_t *to, uint32_t count)
   for (uint32_t i = 0; i < count; i++) to[i] = opaque | word_at(from + 4 * (size_t)i);
 }
 
-/* There are no halves to round: the largest value of a channel is odd. */
-static uint32_t channel(uint32_t word, uint32_t shift, uint32_t bits) {
-  uint32_t largest = (1u << bits) - 1;
+/* A channel of `bits` bits, scaled. There are no halves to round: its largest value
+ * is odd. `bits` is a constant wherever this is called, so that nothing is divided. */
+static inline uint32_t scaled(uint32_t word, uint32_t shift, uint32_t bits) {
+  const uint32_t largest = (1u << bits) - 1;
   return ((word >> shift & largest) * 255 + largest / 2) / largest;
 }
 
-static void convert_scaled(const struct pixel_format *format, const uint8_t *from, uint32_t *to,
-                           uint32_t count) {
+static void convert_565(const struct pixel_format *format, const uint8_t *from, uint32_t *to,
+                        uint32_t count) {
+  const uint32_t red = format->red, green = format->green, blue = format->blue;
   for (uint32_t i = 0; i < count; i++) {
-    uint32_t word = 0;
-    memcpy(&word, from + (size_t)format->bytes * i, format->bytes);
-    to[i] = opaque | channel(word, format->red, format->red_bits) << 16 |
-            channel(word, format->green, format->green_bits) << 8 |
-            channel(word, format->blue, format->blue_bits);
+    uint16_t word;
+    memcpy(&word, from + 2 * (size_t)i, sizeof word);
+    to[i] = opaque | scaled(word, red, 5) << 16 | scaled(word, green, 6) << 8 |
+            scaled(word, blue, 5);
+  }
+}
+
+static void convert_tens(const struct pixel_format *format, const uint8_t *from, uint32_t *to,
+                         uint32_t count) {
+  const uint32_t red = format->red, green = format->green, blue = format->blue;
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t word = word_at(from + 4 * (size_t)i);
+    to[i] = opaque | scaled(word, red, 10) << 16 | scaled(word, green, 10) << 8 |
+            scaled(word, blue, 10);
   }
 }
 
 void pixel_format_convert(const struct pixel_format *format, const uint8_t *from,
                           uint32_t *to, uint32_t count) {
-  if (format->red_bits != 8) {
-    convert_scaled(format, from, to, count);
+  if (format->red_bits == 5) {
+    convert_565(format, from, to, count);
+  } else if (format->red_bits == 10) {
+    convert_tens(format, from, to, count);
   } else if (format->red == 16 && format->green == 8 && format->blue == 0) {
     convert_own_order(from, to, count);
   } else {

@@ -8,9 +8,9 @@
  * in a picture of a screen: every pixel is opaque. */
 struct pixel_format {
   uint32_t code;
-  uint8_t bytes;              /* of a pixel: 2 or 4 */
-  uint8_t red, green, blue;   /* the lowest bit of each */
-  uint8_t red_bits, green_bits, blue_bits;
+  uint8_t bytes;            /* of a pixel: 2 or 4 */
+  uint8_t red, green, blue; /* the lowest bit of each */
+  uint8_t red_bits, green_bits, blue_bits; /* 8 each, 10 each, or 5, 6, 5 */
 };
 
 /* The DRM format `fourcc`, or NULL. Source: Linux, drm_fourcc.h. */

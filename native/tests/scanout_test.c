@@ -180,6 +180,56 @@ static void test_shapes_that_make_no_sense(void) {
   }
 }
 
+/* Numbers at random, most of them near a border; the same ones each time. */
+static uint32_t random_near(uint32_t border) {
+  static uint32_t state = 1;
+  state = state * 1664525u + 1013904223u;
+  switch (state >> 29) {
+    case 0:
+      return state;
+    case 1:
+      return state >> 8 & 0xffff;
+    case 2:
+      return 0u - (state >> 16 & 3);
+    default:
+      return border - 2 + (state >> 16 & 3);
+  }
+}
+
+/* Whatever the message tells: what is opened can be read, all of it and nothing else. */
+static void test_random_shapes(void) {
+  static const uint32_t fourccs[] = {FOURCC('X', 'R', '2', '4'), FOURCC('R', 'G', '1', '6'),
+                                     FOURCC('A', 'B', '3', '0')};
+  uint32_t *pixels = malloc(sizeof *pixels * STRIDE * HEIGHT);
+  int fds[2] = {make_picture(true), make_picture(false)};
+  int opened = 0, refused = 0, parts = 0;
+  require(pixels != NULL, "malloc");
+  for (int i = 0; i < 20000; i++) {
+    struct utm_scanout *scanout;
+    int32_t result =
+        open_shape(dup(fds[i % 2]), random_near(WIDTH), random_near(HEIGHT), random_near(STRIDE),
+                   fourccs[i % 3], random_near(1), NULL, &scanout);
+    if (result < 0) {
+      refused++;
+      continue;
+    }
+    opened++;
+    uint64_t bytes;
+    const uint32_t width = scanout->width, height = scanout->height;
+    CHECK((uint64_t)width * height <= STRIDE * HEIGHT);
+    CHECK_EQUAL(utm_shim_scanout_read(scanout, 0, 0, width, height, pixels, width, &bytes), 0);
+    if (utm_shim_scanout_read(scanout, random_near(0), random_near(0), random_near(width),
+                              random_near(height), pixels, width, &bytes) == 0) {
+      parts++;
+    }
+    utm_shim_scanout_close(scanout);
+  }
+  CHECK(opened > 500 && refused > 500 && parts > 20);
+  free(pixels);
+  close(fds[0]);
+  close(fds[1]);
+}
+
 static void test_other_descriptors(void) {
   int ends[2];
   int sockets[2];
@@ -308,6 +358,7 @@ int main(void) {
     test_two_byte_format,
     test_parts_that_are_not_within,
     test_shapes_that_make_no_sense,
+    test_random_shapes,
     test_other_descriptors,
     test_memory_that_shrinks,
     test_memory_that_is_write_only,
