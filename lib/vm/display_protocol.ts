@@ -96,7 +96,6 @@ export type DisplayNews =
   | { is: "warning"; warning: SpiceWarning }
   /** What of the picture is not as the guest's. */
   | { is: "flaw"; text: string }
-  | { is: "defect"; error: PlainError }
   /** The thread has let go of all that it had. */
   | { is: "over" };
 

@@ -29,6 +29,7 @@ import {
   type ShownPicture,
 } from "./display_protocol.ts";
 import { GlWatchdog } from "./gl_watchdog.ts";
+import { ThreadCalls, unlessAborted } from "./thread_calls.ts";
 import { ThreadChannel } from "./thread_channel.ts";
 
 /**
@@ -85,6 +86,10 @@ interface Current {
   socket: UnixSocket;
   watchdog: GlWatchdog;
   linked: PromiseWithResolvers<void>;
+  /** Lets the next channel begin. */
+  leave: () => void;
+  /** What a listener has thrown: the channel ends with it. */
+  defect?: { error: unknown };
 }
 
 /** The thread of one display; one channel after another. */
@@ -106,14 +111,13 @@ export class DisplayThread implements AsyncDisposable {
   readonly #over = Promise.withResolvers<void>();
   #current: Current | undefined;
   /** Resolves once the channel before has ended. */
-  #idle: Promise<unknown> = Promise.resolve();
+  #idle: Promise<void> = Promise.resolve();
   /** Why the thread is of no use any more. */
   #lost: Error | undefined;
   #isReady = false;
   #isOver = false;
-  #calls = 0;
-  readonly #captures = new Map<number, PromiseWithResolvers<CapturedPicture>>();
-  readonly #textures = new Map<number, PromiseWithResolvers<LentTexture | undefined>>();
+  readonly #captures = new ThreadCalls<CapturedPicture>();
+  readonly #textures = new ThreadCalls<LentTexture | undefined>();
 
   private constructor(shim: Shim, options: ThreadOptions) {
     const { renderNode, entry = new URL("./display_worker.ts", import.meta.url) } = options;
@@ -123,7 +127,13 @@ export class DisplayThread implements AsyncDisposable {
     this.#waker = waker;
     this.#wakeUp = wakeUp.take();
     this.#worker = new Worker(entry, { type: "module", name: "display" });
-    this.#worker.onmessage = ({ data }: MessageEvent<DisplayNews>) => this.#hear(data);
+    this.#worker.onmessage = ({ data }: MessageEvent<DisplayNews>) => {
+      try {
+        this.#hear(data);
+      } catch (error) {
+        this.#fail(error);
+      }
+    };
     this.#worker.onerror = (event) => {
       event.preventDefault(); // it would end the whole process
       this.#die(new Error(`${event.message} (${event.filename}:${event.lineno})`));
@@ -185,30 +195,38 @@ export class DisplayThread implements AsyncDisposable {
   ): Promise<ThreadChannel> {
     const { name, id, connectionId, password, target } = opening;
     if (!("path" in target)) throw new TypeError("Cannot pass descriptors but on a Unix socket");
-    await unlessAborted(signal, Promise.all([this.#ready.promise, this.#idle]));
-    if (this.#lost !== undefined) throw this.#lost;
-    opening.onWait(`connection for the ${name} channel`);
-    const socket = await connect(this.#shim, target.path, signal);
+    const before = this.#idle;
+    const { promise, resolve: leave } = Promise.withResolvers<void>();
+    this.#idle = promise;
+    let socket: UnixSocket;
+    let given: number;
+    try {
+      await unlessAborted(signal, Promise.all([this.#ready.promise, before]));
+      if (this.#lost !== undefined) throw this.#lost;
+      opening.onWait(`connection for the ${name} channel`);
+      socket = await connect(this.#shim, target.path, signal);
+      given = dupOf(socket);
+    } catch (error) {
+      void before.then(leave);
+      throw error;
+    }
     const channel = new ThreadChannel({ name, id }, this.cells, (command) => this.#post(command));
     const linked = Promise.withResolvers<void>();
-    this.#current = { opening, channel, socket, linked, watchdog: this.#watch(name, socket) };
-    this.#idle = channel.closed;
-    const given = socket.dup().take();
+    const watchdog = this.#watch(name, socket);
+    this.#current = { opening, channel, socket, watchdog, linked, leave };
     this.cells.giveSocket(given);
     this.cells.tell({ messages: 0, bytes: 0, acks: 0, malformed: 0 }, 0);
     const { compression, hasDecoders } = options;
-    this.#post({
-      do: "open",
-      task: {
-        socket: given,
-        name,
-        id,
-        connectionId,
-        hasDecoders,
-        ...(password === undefined ? {} : { password }),
-        ...(compression === undefined ? {} : { compression }),
-      },
-    });
+    const task = {
+      socket: given,
+      name,
+      id,
+      connectionId,
+      hasDecoders,
+      ...(password === undefined ? {} : { password }),
+      ...(compression === undefined ? {} : { compression }),
+    };
+    this.#post({ do: "open", task });
     try {
       await unlessAborted(signal, linked.promise);
     } catch (error) {
@@ -262,7 +280,7 @@ export class DisplayThread implements AsyncDisposable {
       case "changed":
         return this.events?.onChanged();
       case "captured":
-        return this.#captures.get(news.call)?.resolve(news.picture);
+        return void this.#captures.answer(news.call, news.picture);
       case "texture":
         return this.#hearTexture(news.call, news.texture);
       case "await":
@@ -277,8 +295,6 @@ export class DisplayThread implements AsyncDisposable {
         return current?.opening.onWarning(news.warning);
       case "flaw":
         return this.events?.onWarning(news.text);
-      case "defect":
-        return this.events?.onDefect(errorOf(news.error));
       case "over":
         return this.#finish();
     }
@@ -287,9 +303,7 @@ export class DisplayThread implements AsyncDisposable {
   #hearTexture(call: number, texture: SharedTexture | undefined): void {
     const lent = texture &&
       { ...texture, fd: texture.fd < 0 ? undefined : new OwnedFd(this.#shim, texture.fd) };
-    const waiting = this.#textures.get(call);
-    if (waiting === undefined) lent?.fd?.[Symbol.dispose]();
-    else waiting.resolve(lent);
+    if (!this.#textures.answer(call, lent)) lent?.fd?.[Symbol.dispose]();
   }
 
   /** Waits for other channels of the session, for the thread. */
@@ -304,18 +318,29 @@ export class DisplayThread implements AsyncDisposable {
     this.#post({ do: "go on", call, ...(error === undefined ? {} : { error: plainError(error) }) });
   }
 
+  /** A listener's defect ends the channel: it must not be overlooked. */
+  #fail(error: unknown): void {
+    if (this.#current === undefined) return this.events?.onDefect(error);
+    this.#current.defect ??= { error };
+    this.#current.channel.close("its listener failed");
+  }
+
   #end(end: ChannelEnd): void {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
-    const { linked, channel, socket, watchdog } = current;
+    const { linked, channel, socket, watchdog, leave, defect } = current;
     watchdog[Symbol.dispose]();
     socket[Symbol.dispose]();
+    leave();
+    const error = defect === undefined ? end.error : defect.error;
     linked.promise.catch(() => {}); // nobody may be waiting any more
-    linked.reject(
-      end.error ?? new SpiceError(`Cannot link the ${channel.name} channel: ${end.text}`),
+    linked.reject(error ?? new SpiceError(`Cannot link the ${channel.name} channel: ${end.text}`));
+    channel.end(
+      defect === undefined
+        ? end
+        : { by: "error", text: error instanceof Error ? error.message : String(error), error },
     );
-    channel.end(end);
   }
 
   /**
@@ -324,29 +349,14 @@ export class DisplayThread implements AsyncDisposable {
    * @throws the signal's reason when it is aborted; why the thread is lost.
    */
   async capture(signal: AbortSignal): Promise<CapturedPicture> {
-    return await this.#call(signal, this.#captures, (call) => ({ do: "capture", call }));
+    if (this.#lost !== undefined) throw this.#lost;
+    return await this.#captures.ask(signal, (call) => this.#post({ do: "capture", call }));
   }
 
   /** Our texture, as `GlScanouts.texture` has it. @throws as {@linkcode capture} */
   async texture(signal: AbortSignal): Promise<LentTexture | undefined> {
-    return await this.#call(signal, this.#textures, (call) => ({ do: "texture", call }));
-  }
-
-  async #call<T>(
-    signal: AbortSignal,
-    calls: Map<number, PromiseWithResolvers<T>>,
-    command: (call: number) => DisplayCommand,
-  ): Promise<T> {
     if (this.#lost !== undefined) throw this.#lost;
-    const call = ++this.#calls;
-    const answer = Promise.withResolvers<T>();
-    calls.set(call, answer);
-    this.#post(command(call));
-    try {
-      return await unlessAborted(signal, answer.promise);
-    } finally {
-      calls.delete(call);
-    }
+    return await this.#textures.ask(signal, (call) => this.#post({ do: "texture", call }));
   }
 
   /** Has draws copied to our texture, or not. */
@@ -369,10 +379,8 @@ export class DisplayThread implements AsyncDisposable {
     if (this.#lost !== undefined) return;
     this.#lost = error;
     this.#ready.reject(error);
-    for (const { promise, reject } of [...this.#captures.values(), ...this.#textures.values()]) {
-      promise.catch(() => {});
-      reject(error);
-    }
+    this.#captures.fail(error);
+    this.#textures.fail(error);
   }
 
   /** The thread has died of a defect. What it had is closed here. */
@@ -438,16 +446,12 @@ async function connect(shim: Shim, path: string, signal: AbortSignal): Promise<U
   }
 }
 
-/** Waits for `work` unless `signal` is aborted. @throws the signal's reason. */
-async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  work.catch(() => {}); // it may lose the race and fail later
+/** Another descriptor of a socket, for the thread; closes the socket where there is none. */
+function dupOf(socket: UnixSocket): number {
   try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+    return socket.dup().take();
+  } catch (error) {
+    socket[Symbol.dispose]();
+    throw error;
   }
 }

@@ -1,9 +1,18 @@
 /** Displays in threads of their own: real threads, real descriptors, no GPU. */
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
+import { SpiceConnectError } from "../../lib/spice/errors.ts";
+import type { DisplayOpening } from "../../lib/spice/session.ts";
+import { DisplayThread } from "../../lib/vm/display_thread.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { DIES_AT, HANGS_AT, pixelOf, THROWS_AT } from "../fakes/stand_in_worker_marks.ts";
-import { GlDisplayRig, type GlPeer, until } from "./gl_display_rig.ts";
+import { GlDisplayRig, type GlPeer, SilentListener, until } from "./gl_display_rig.ts";
 import { shimTest } from "./open_shim.ts";
 
 shimTest(
@@ -261,3 +270,53 @@ shimTest("a display may wait for messages of another thread's", async (shim) => 
   await second.send(5, Uint8Array.of(1, 9, 0, 3, 0, 0, 0, 0, 0, 0, 0)); // of no channel: left out
   await second.drawn();
 });
+
+shimTest("a listener that throws ends its display, and is told", async (shim) => {
+  await using rig = await GlDisplayRig.start(shim);
+  rig.onWarning = () => {
+    throw new TypeError("a listener's defect");
+  };
+  await rig.peer.send(9999); // an unknown message is warned of
+  await until("the end", () => rig.events.some((text) => text.includes("a listener's defect")));
+  await until("another", () => rig.peers.length === 2 && rig.events.at(-1) === "display 0 up");
+  await rig.peer.drawn();
+});
+
+shimTest(
+  "linking is given up with its signal, and another display is linked after it",
+  async (shim) => {
+    await using rig = await GlDisplayRig.start(shim);
+    await using thread = DisplayThread.start(shim, {
+      entry: new URL("../fakes/stand_in_worker.ts", import.meta.url),
+    });
+    using listener = new SilentListener(shim);
+    const opening = (path: string): DisplayOpening => ({
+      target: { path },
+      name: "display",
+      id: 0,
+      connectionId: 1,
+      onWait() {},
+      onFirstMessage() {},
+      waitFor: () => undefined,
+      onMigrate() {},
+      onNotice() {},
+      onWarning() {},
+    });
+    const link = { hasDecoders: false };
+    const given = new AbortController();
+    const opened = thread.open(given.signal, opening(listener.path), link);
+    setTimeout(() => given.abort(new Deno.errors.TimedOut("enough")), 30);
+    await assertRejects(() => opened, Deno.errors.TimedOut, "enough");
+    const never = new AbortController().signal;
+    const error = await assertRejects(
+      () => thread.open(never, opening(`${listener.path}-none`), link),
+      SpiceConnectError,
+    );
+    assertStringIncludes(error.message, "does not answer");
+    const channel = await thread.open(never, opening(rig.path), link);
+    assertEquals(channel.name, "display");
+    channel.close("that is all");
+    assertEquals(await channel.closed, { by: "client", text: "that is all" });
+    assertEquals(channel.reached(1000n), undefined);
+  },
+);

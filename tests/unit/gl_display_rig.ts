@@ -1,5 +1,7 @@
 /** A session with a server that hands over scanouts, its display in a thread without a GPU. */
 import { assert } from "@std/assert";
+import { checked } from "../../ffi/errno.ts";
+import { OwnedFd } from "../../ffi/fd.ts";
 import type { Shim } from "../../ffi/load.ts";
 import { createMemory } from "../../ffi/memory.ts";
 import { pause } from "../../lib/base/deadline.ts";
@@ -105,6 +107,24 @@ export class GlPeer {
   }
 }
 
+/** A socket where connections are taken, and nobody says anything. */
+export class SilentListener implements Disposable {
+  readonly path: string;
+  readonly #folder = Deno.makeTempDirSync({ prefix: "spice-silent-" });
+  readonly #listener: OwnedFd;
+
+  constructor(shim: Shim) {
+    this.path = `${this.#folder}/spice`;
+    const name = new TextEncoder().encode(`${this.path}\0`);
+    this.#listener = new OwnedFd(shim, checked(shim.symbols.utm_shim_listen(name, 4), "listen"));
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener[Symbol.dispose]();
+    Deno.removeSync(this.#folder, { recursive: true });
+  }
+}
+
 /** The parts of the rig; owns all of them. */
 export class GlDisplayRig implements AsyncDisposable {
   readonly modes: string[] = [];
@@ -112,6 +132,8 @@ export class GlDisplayRig implements AsyncDisposable {
   readonly guards: string[] = [];
   readonly defects: unknown[] = [];
   readonly events: string[] = [];
+  /** Is told what the session leaves out. */
+  onWarning: (text: string) => void = () => {};
   readonly screens: Screens;
   readonly threads: DisplayThreads;
   /** The displays' servers, in the order in which they came. */
@@ -170,6 +192,7 @@ export class GlDisplayRig implements AsyncDisposable {
   async attach(): Promise<void> {
     this.#session = await SpiceSession.connect(this.#server.target, {
       ...this.screens.sessionOptions,
+      onWarning: ({ text }) => this.onWarning(text),
       onEvent: ({ channel, id, state, reason }) => {
         this.events.push(`${channel} ${id} ${state}${reason === undefined ? "" : `: ${reason}`}`);
       },
@@ -180,6 +203,12 @@ export class GlDisplayRig implements AsyncDisposable {
   /** Ends the session. */
   async detach(): Promise<void> {
     await this.#session?.[Symbol.asyncDispose]();
+  }
+
+  /** Where the server is. */
+  get path(): string {
+    const { target } = this.#server;
+    return "path" in target ? target.path : "";
   }
 
   get session(): SpiceSession {
