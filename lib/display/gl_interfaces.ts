@@ -57,6 +57,8 @@ export interface SharedTexture {
 export interface GlPipeline<B extends GuestBuffer = GuestBuffer> extends Disposable {
   /** Makes a buffer the source of copies; a buffer that was imported before costs nothing. */
   import(buffer: B): void;
+  /** Lets go of all buffers that were imported; our texture stays. */
+  release(): void;
   /**
    * Copies a part of the source to our texture, which is made anew when the size has changed. Returns
    * once the guest may draw again.

@@ -314,6 +314,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
   /** Lets go of the buffer: the guest shows something else. */
   drop(): void {
     this.#replace(undefined);
+    this.#pipeline?.release();
     this.#heads = undefined;
   }
 

@@ -96,6 +96,10 @@ export class FakeDriver implements GlDriver<FakeFd, FakeBuffer> {
         this.log.push(`import ${buffer.id}`);
         source = buffer;
       },
+      release: () => {
+        this.log.push("release");
+        source = undefined;
+      },
       copy: ({ x, y, width, height }) => {
         this.#mayFail("copy");
         this.log.push(`copy ${imported().id} ${width}x${height}+${x}+${y}`);

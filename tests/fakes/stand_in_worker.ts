@@ -30,6 +30,7 @@ class StandInDriver implements GlDriver<OwnedFd, GuestBuffer> {
     let source = 0;
     return {
       import: ({ width }: GuestBuffer) => void (source = width),
+      release() {},
       copy: ({ x }: { x: number }) => {
         if (x >= HANGS_AT) {
           const never = new Int32Array(new SharedArrayBuffer(4));

@@ -321,7 +321,7 @@ Deno.test("what is let go of is closed", () => {
   rig.show(1);
   rig.draw();
   rig.scanouts.drop();
-  assertEquals([rig.open, rig.scanouts.isActive], [[], false]);
+  assertEquals([rig.open, rig.scanouts.isActive, rig.driver.log.at(-1)], [[], false, "release"]);
   rig.show(2);
   rig.scanouts[Symbol.dispose]();
   assertEquals([rig.open, rig.driver.open], [[], 0]);
