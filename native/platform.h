@@ -11,6 +11,11 @@
 extern const int platform_recv_flags;
 extern const int platform_send_flags;
 
+/* The most descriptors for which a receipt makes room, and for how many it does:
+ * what has no room must not stay open. */
+enum { PLATFORM_MOST_FDS = 512 };
+extern const uint32_t platform_recv_fds;
+
 /* Makes a pipe; both ends block. */
 int32_t platform_pipe(int32_t ends[2]);
 

@@ -13,6 +13,9 @@
 
 const int platform_recv_flags = MSG_DONTWAIT;
 const int platform_send_flags = MSG_DONTWAIT;
+/* XNU opens all descriptors of a message and leaves those open that have no room:
+ * so there is room for as many as its control data, one cluster, can carry. */
+const uint32_t platform_recv_fds = PLATFORM_MOST_FDS;
 
 static int32_t set_cloexec(int32_t fd) {
   return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -errno;

@@ -10,6 +10,7 @@
 
 const int platform_recv_flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 const int platform_send_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+const uint32_t platform_recv_fds = 16; /* the kernel closes the rest */
 
 enum { STREAM = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK };
 

@@ -79,22 +79,20 @@ int32_t utm_shim_shutdown(int32_t sock) {
 
 /* -- Receiving ------------------------------------------------------------ */
 
-/* Room for control data of UTM_FDS_MAX descriptors. A message with more is cut,
- * and the kernel keeps back the rest. */
 union control {
   struct cmsghdr aligned;
-  uint8_t bytes[CMSG_SPACE(UTM_FDS_MAX * sizeof(int))];
+  uint8_t bytes[CMSG_SPACE(PLATFORM_MOST_FDS * sizeof(int))];
 };
 
 /* Hands over the descriptors in `message`, or closes all of them. */
 static void take_fds(struct msghdr *message, int32_t *fds, uint32_t fds_cap,
                      uint32_t *fd_count) {
-  int32_t found[UTM_FDS_MAX];
+  int32_t found[PLATFORM_MOST_FDS];
   uint32_t count = 0;
   for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     size_t bytes = part->cmsg_len - CMSG_LEN(0);
-    for (size_t at = 0; at + sizeof(int) <= bytes && count < UTM_FDS_MAX; at += sizeof(int)) {
+    for (size_t at = 0; at + sizeof(int) <= bytes && count < PLATFORM_MOST_FDS; at += sizeof(int)) {
       memcpy(&found[count++], CMSG_DATA(part) + at, sizeof(int));
     }
   }
@@ -128,7 +126,7 @@ int32_t utm_shim_recv(int32_t sock, int32_t wake, uint8_t *data, uint32_t cap,
         .msg_iov = &place,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
-        .msg_controllen = sizeof control.bytes,
+        .msg_controllen = CMSG_SPACE(platform_recv_fds * sizeof(int)),
     };
     ssize_t count = recvmsg(sock, &message, platform_recv_flags);
     if (count >= 0) {
