@@ -218,6 +218,101 @@ const SCANOUTS = {
   },
 } as const;
 
+/** EGL. */
+const EGL = {
+  utm_shim_egl_open: {
+    parameters: [
+      "i32", // int32_t api
+      "buffer", // const char *library_folder
+      "buffer", // const char *render_node
+      "buffer", // struct utm_egl **out
+    ],
+    result: "i32",
+  },
+  utm_shim_egl_open_window_system: {
+    parameters: [
+      "i32", // int32_t api
+      "buffer", // const char *library_folder
+      "i32", // int32_t window_system
+      "pointer", // void *native_display
+      "buffer", // struct utm_egl **out
+    ],
+    result: "i32",
+  },
+  utm_shim_egl_describe: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "buffer", // char *text
+      "u32", // uint32_t cap, bytes
+    ],
+    result: "i32", // bytes
+  },
+  utm_shim_egl_abilities: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+    ],
+    result: "i32", // bits
+  },
+  utm_shim_egl_import: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "pointer", // struct utm_scanout *scanout
+    ],
+    result: "i32", // UTM_IMPORT_*
+  },
+  utm_shim_egl_copy: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "u32", // uint32_t x
+      "u32", // uint32_t y
+      "u32", // uint32_t width
+      "u32", // uint32_t height
+      "buffer", // uint64_t *cpu_bytes
+    ],
+    result: "i32", // UTM_COPY_*
+  },
+  utm_shim_egl_read: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "buffer", // uint32_t *pixels
+      "u32", // uint32_t stride_pixels
+      "u64", // uint64_t cap, pixels
+      "buffer", // uint64_t *cpu_bytes
+    ],
+    result: "i32",
+  },
+  utm_shim_egl_export: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "buffer", // int32_t *fd
+      "buffer", // uint32_t shape[5]
+      "buffer", // uint32_t *surface_id
+    ],
+    result: "i32", // UTM_EXPORT_*
+  },
+  utm_shim_egl_refresh: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "buffer", // uint64_t *cpu_bytes
+    ],
+    result: "i32",
+  },
+  utm_shim_egl_present: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+      "pointer", // void *native_window
+      "i32", // int32_t interval
+    ],
+    result: "i32",
+  },
+  utm_shim_egl_close: {
+    parameters: [
+      "pointer", // struct utm_egl *egl
+    ],
+    result: "i32",
+  },
+} as const;
+
 /** Every symbol, in header order. */
 export const SYMBOLS = {
   ...ABI,
@@ -226,6 +321,7 @@ export const SYMBOLS = {
   ...SOCKETS,
   ...MEMORY,
   ...SCANOUTS,
+  ...EGL,
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /**

@@ -209,4 +209,119 @@ UTM_EXPORT int32_t utm_shim_scanout_read(struct utm_scanout *scanout, uint32_t x
 /* Closes it; EGL, where it was imported, keeps it for as long as it needs it. */
 UTM_EXPORT int32_t utm_shim_scanout_close(struct utm_scanout *scanout);
 
+/* -- EGL ------------------------------------------------------------------ */
+
+/* A context copies the guest's buffer into a picture of its own, which it shows,
+ * reads back or hands on. All calls for one context are made on the thread that
+ * opened it; a thread may have several. A GPU that is reset takes context and
+ * picture with it: the call that finds out, or the next, makes them anew. */
+struct utm_egl;
+
+/* Whose EGL. */
+enum {
+  UTM_EGL_AUTO = 0,  /* the system's, else ANGLE; on macOS ANGLE */
+  UTM_EGL_MESA = 1,  /* the system's libEGL.so.1, whoever made its driver */
+  UTM_EGL_ANGLE = 2, /* libEGL.so, libEGL.dylib or libEGL.framework */
+};
+
+/* Opens a context without a window. `library_folder` (NULL: where the system
+ * looks) has the libraries; `render_node` (NULL: any GPU's) names the GPU that the
+ * buffers come from. Without that GPU it is another one or a software renderer,
+ * which utm_shim_egl_describe tells. -ENOENT: no library; -ENODEV: no display;
+ * -ENOTSUP: it lacks what is needed. *out is the caller's to utm_shim_egl_close;
+ * NULL on failure. */
+UTM_EXPORT int32_t utm_shim_egl_open(int32_t api, const char *library_folder,
+                                     const char *render_node, struct utm_egl **out);
+
+/* What a window belongs to, and what names it there. */
+enum {
+  UTM_WINDOW_NONE = 0,
+  UTM_WINDOW_X11 = 1,     /* Display *; a Window, as a pointer */
+  UTM_WINDOW_WAYLAND = 2, /* struct wl_display *; struct wl_egl_window * */
+  UTM_WINDOW_COCOA = 3,   /* NULL; CALayer * */
+};
+
+/* The same for utm_shim_egl_present, on the display that the window is on, which
+ * must stay open until the context is closed. */
+UTM_EXPORT int32_t utm_shim_egl_open_window_system(int32_t api, const char *library_folder,
+                                                   int32_t window_system,
+                                                   void *native_display,
+                                                   struct utm_egl **out);
+
+/* Writes who drives the context, at most `cap` bytes with the NUL at the end:
+ * "Mesa Project; llvmpipe (LLVM 15.0.6, 256 bits); OpenGL ES 3.2 Mesa 22.3.6".
+ * Returns its length. */
+UTM_EXPORT int32_t utm_shim_egl_describe(struct utm_egl *egl, char *text, uint32_t cap);
+
+enum {
+  UTM_EGL_IMPORTS_DMABUF = 1,
+  UTM_EGL_IMPORTS_IOSURFACE = 2,
+  UTM_EGL_EXPORTS_DMABUF = 4,
+  UTM_EGL_IMPLICIT_SYNC = 8, /* a copy need not be waited for: the kernel orders it */
+};
+
+/* Returns what the context can, UTM_EGL_IMPORTS_DMABUF and so on added up. */
+UTM_EXPORT int32_t utm_shim_egl_abilities(struct utm_egl *egl);
+
+enum {
+  UTM_IMPORT_GPU = 1,    /* copies are the GPU's */
+  UTM_IMPORT_UPLOAD = 2, /* each copy has the CPU read what has changed */
+};
+
+/* Makes `scanout` the source of copies, and holds on to it until there is another;
+ * it may be closed meanwhile. NULL: there is no source any more. A buffer that the
+ * GPU cannot import is uploaded where it can be mapped. Returns UTM_IMPORT_*;
+ * -ENOTSUP: its format or layout; -E2BIG: larger than textures can be; -ENOMEM.
+ * After a failure there is no source, and the picture is as it was. */
+UTM_EXPORT int32_t utm_shim_egl_import(struct utm_egl *egl, struct utm_scanout *scanout);
+
+/* What utm_shim_egl_copy returns. */
+enum {
+  UTM_COPY_DONE = 0,
+  UTM_COPY_REMADE = 1, /* and the picture is not the one that was exported */
+};
+
+/* Copies the damaged rectangle of the source into the picture: guest coordinates,
+ * the top line first, no alpha. What lies outside is cut off, and the first copy
+ * after an import or a failed copy is of everything. Returns UTM_COPY_* once the
+ * guest may draw into its buffer again; -ENOENT: there is no source; -ETIMEDOUT:
+ * the GPU takes its time; -EIO. *cpu_bytes (may be NULL) is how much the CPU
+ * copied: 0 for UTM_IMPORT_GPU. */
+UTM_EXPORT int32_t utm_shim_egl_copy(struct utm_egl *egl, uint32_t x, uint32_t y,
+                                     uint32_t width, uint32_t height, uint64_t *cpu_bytes);
+
+/* Reads the picture back: 0xffRRGGBB words, the top line first, rows `stride_pixels`
+ * apart, into room for `cap` words. -ENOENT: there is no picture; -EINVAL: no room. */
+UTM_EXPORT int32_t utm_shim_egl_read(struct utm_egl *egl, uint32_t *pixels,
+                                     uint32_t stride_pixels, uint64_t cap,
+                                     uint64_t *cpu_bytes);
+
+enum {
+  UTM_EXPORT_DMABUF = 1,
+  UTM_EXPORT_IOSURFACE = 2, /* *surface_id names it; *fd is -1 */
+  UTM_EXPORT_MEMORY = 3,    /* shared memory, filled by utm_shim_egl_refresh */
+};
+
+/* Hands the picture to other processes. Returns UTM_EXPORT_*; `shape` is as in
+ * utm_shim_scanout_open. *fd is the caller's; it, and the surface behind
+ * *surface_id, show every later copy until one returns UTM_COPY_REMADE. Can be
+ * called again: that names the same picture. -ENOENT: there is none. */
+UTM_EXPORT int32_t utm_shim_egl_export(struct utm_egl *egl, int32_t *fd, uint32_t shape[5],
+                                       uint32_t *surface_id);
+
+/* Brings exported memory up to date with the copies so far, after which others may
+ * be told of them; there is nothing to do for the other kinds. */
+UTM_EXPORT int32_t utm_shim_egl_refresh(struct utm_egl *egl, uint64_t *cpu_bytes);
+
+/* Shows the picture in a window: as large as fits, in the middle of black, and
+ * waits for `interval` refreshes (0: none) where the display can. The first call
+ * with a window takes hold of it, and one with NULL lets go, which must come
+ * before the window is destroyed. -EINVAL: no window of this display. */
+UTM_EXPORT int32_t utm_shim_egl_present(struct utm_egl *egl, void *native_window,
+                                        int32_t interval);
+
+/* Frees the context and all that it has, on its thread. What was exported stays for
+ * as long as others have it. */
+UTM_EXPORT int32_t utm_shim_egl_close(struct utm_egl *egl);
+
 #endif

@@ -1,0 +1,158 @@
+/* The part of EGL and OpenGL ES that is in use, declared here so that building
+ * takes no header and no library of theirs: both are opened at run time
+ * (egl_load.c). Names and values are those of the Khronos registry. */
+#ifndef UTM_GL_TYPES_H
+#define UTM_GL_TYPES_H
+
+#include <stdint.h>
+
+typedef void *EGLDisplay;
+typedef void *EGLConfig;
+typedef void *EGLContext;
+typedef void *EGLSurface;
+typedef void *EGLImage;
+typedef void *EGLSync;
+typedef void *EGLDevice;
+typedef void *EGLNative; /* a display, a window or a buffer of the window system */
+typedef uint32_t EGLBoolean;
+typedef uint32_t EGLenum;
+typedef int32_t EGLint;
+
+typedef uint32_t GLenum;
+typedef uint32_t GLbitfield;
+typedef uint32_t GLuint;
+typedef int32_t GLint;
+typedef int32_t GLsizei;
+typedef uint8_t GLboolean;
+typedef char GLchar;
+typedef float GLfloat;
+typedef intptr_t GLsizeiptr;
+
+enum {
+  /* EGL 1.5 */
+  EGL_SUCCESS = 0x3000,
+  EGL_BAD_ACCESS = 0x3002,
+  EGL_BAD_ALLOC = 0x3003,
+  EGL_BAD_ATTRIBUTE = 0x3004,
+  EGL_BAD_MATCH = 0x3009,
+  EGL_BAD_NATIVE_WINDOW = 0x300B,
+  EGL_BAD_PARAMETER = 0x300C,
+  EGL_CONTEXT_LOST = 0x300E,
+  EGL_ALPHA_SIZE = 0x3021,
+  EGL_BLUE_SIZE = 0x3022,
+  EGL_GREEN_SIZE = 0x3023,
+  EGL_RED_SIZE = 0x3024,
+  EGL_SURFACE_TYPE = 0x3033,
+  EGL_NONE = 0x3038,
+  EGL_RENDERABLE_TYPE = 0x3040,
+  EGL_VENDOR = 0x3053,
+  EGL_VERSION = 0x3054,
+  EGL_EXTENSIONS = 0x3055,
+  EGL_HEIGHT = 0x3056,
+  EGL_WIDTH = 0x3057,
+  EGL_TEXTURE_RGBA = 0x305E,
+  EGL_TEXTURE_2D = 0x305F,
+  EGL_TEXTURE_FORMAT = 0x3080,
+  EGL_TEXTURE_TARGET = 0x3081,
+  EGL_BACK_BUFFER = 0x3084,
+  EGL_CONTEXT_CLIENT_VERSION = 0x3098,
+  EGL_OPENGL_ES_API = 0x30A0,
+  EGL_PBUFFER_BIT = 0x0001,
+  EGL_WINDOW_BIT = 0x0004,
+  EGL_OPENGL_ES2_BIT = 0x0004,
+  EGL_OPENGL_ES3_BIT = 0x0040,
+
+  /* EGL_KHR_fence_sync */
+  EGL_SYNC_FLUSH_COMMANDS_BIT = 0x0001,
+  EGL_TIMEOUT_EXPIRED = 0x30F5,
+  EGL_CONDITION_SATISFIED = 0x30F6,
+  EGL_SYNC_FENCE = 0x30F9,
+
+  /* EGL_KHR_gl_texture_2D_image */
+  EGL_GL_TEXTURE_2D = 0x30B1,
+
+  /* EGL_EXT_create_context_robustness */
+  EGL_CONTEXT_OPENGL_RESET_NOTIFICATION_STRATEGY = 0x3138,
+  EGL_LOSE_CONTEXT_ON_RESET = 0x31BF,
+
+  /* EGL_EXT_platform_*, EGL_MESA_platform_surfaceless */
+  EGL_PLATFORM_DEVICE = 0x313F,
+  EGL_PLATFORM_X11 = 0x31D5,
+  EGL_PLATFORM_WAYLAND = 0x31D8,
+  EGL_PLATFORM_SURFACELESS = 0x31DD,
+
+  /* EGL_EXT_device_drm, EGL_EXT_device_drm_render_node */
+  EGL_DRM_RENDER_NODE_FILE = 0x3377,
+
+  /* EGL_ANGLE_platform_angle and its kin */
+  EGL_PLATFORM_ANGLE = 0x3202,
+  EGL_PLATFORM_ANGLE_TYPE = 0x3203,
+  EGL_PLATFORM_ANGLE_DEVICE_TYPE = 0x3209,
+  EGL_PLATFORM_ANGLE_DEVICE_TYPE_HARDWARE = 0x320A,
+  EGL_PLATFORM_ANGLE_TYPE_OPENGL = 0x320D,
+  EGL_PLATFORM_ANGLE_TYPE_OPENGLES = 0x320E,
+  EGL_PLATFORM_ANGLE_TYPE_VULKAN = 0x3450,
+  EGL_PLATFORM_ANGLE_DEVICE_TYPE_SWIFTSHADER = 0x3487,
+  EGL_PLATFORM_ANGLE_TYPE_METAL = 0x3489,
+  EGL_PLATFORM_ANGLE_NATIVE_PLATFORM_TYPE = 0x348F,
+
+  /* EGL_ANGLE_iosurface_client_buffer */
+  EGL_TEXTURE_RECTANGLE_ANGLE = 0x345B,
+  EGL_IOSURFACE_ANGLE = 0x3454,
+  EGL_IOSURFACE_PLANE_ANGLE = 0x345A,
+  EGL_TEXTURE_TYPE_ANGLE = 0x345C,
+  EGL_TEXTURE_INTERNAL_FORMAT_ANGLE = 0x345D,
+  EGL_BIND_TO_TEXTURE_TARGET_ANGLE = 0x348D,
+
+  /* EGL_EXT_image_dma_buf_import */
+  EGL_LINUX_DMA_BUF = 0x3270,
+  EGL_LINUX_DRM_FOURCC = 0x3271,
+  EGL_DMA_BUF_PLANE0_FD = 0x3272,
+  EGL_DMA_BUF_PLANE0_OFFSET = 0x3273,
+  EGL_DMA_BUF_PLANE0_PITCH = 0x3274,
+};
+
+enum {
+  /* OpenGL ES 2 */
+  GL_NO_ERROR = 0,
+  GL_TRIANGLE_STRIP = 0x0005,
+  GL_OUT_OF_MEMORY = 0x0505,
+  GL_CONTEXT_LOST = 0x0507,
+  GL_UNPACK_ROW_LENGTH = 0x0CF2, /* ES 3, GL_EXT_unpack_subimage */
+  GL_UNPACK_ALIGNMENT = 0x0CF5,
+  GL_PACK_ROW_LENGTH = 0x0D02, /* ES 3, GL_NV_pack_subimage */
+  GL_PACK_ALIGNMENT = 0x0D05,
+  GL_MAX_TEXTURE_SIZE = 0x0D33,
+  GL_TEXTURE_2D = 0x0DE1,
+  GL_UNSIGNED_BYTE = 0x1401,
+  GL_FLOAT = 0x1406,
+  GL_RGBA = 0x1908,
+  GL_VENDOR = 0x1F00,
+  GL_RENDERER = 0x1F01,
+  GL_VERSION = 0x1F02,
+  GL_EXTENSIONS = 0x1F03,
+  GL_NEAREST = 0x2600,
+  GL_LINEAR = 0x2601,
+  GL_TEXTURE_MAG_FILTER = 0x2800,
+  GL_TEXTURE_MIN_FILTER = 0x2801,
+  GL_TEXTURE_WRAP_S = 0x2802,
+  GL_TEXTURE_WRAP_T = 0x2803,
+  GL_COLOR_BUFFER_BIT = 0x4000,
+  GL_CLAMP_TO_EDGE = 0x812F,
+  GL_TEXTURE0 = 0x84C0,
+  GL_ARRAY_BUFFER = 0x8892,
+  GL_STATIC_DRAW = 0x88E4,
+  GL_FRAGMENT_SHADER = 0x8B30,
+  GL_VERTEX_SHADER = 0x8B31,
+  GL_COMPILE_STATUS = 0x8B81,
+  GL_LINK_STATUS = 0x8B82,
+  GL_FRAMEBUFFER_COMPLETE = 0x8CD5,
+  GL_COLOR_ATTACHMENT0 = 0x8CE0,
+  GL_FRAMEBUFFER = 0x8D40,
+
+  GL_BGRA = 0x80E1,               /* GL_EXT_texture_format_BGRA8888 */
+  GL_TEXTURE_RECTANGLE = 0x84F5,  /* GL_ANGLE_texture_rectangle */
+  GL_TEXTURE_EXTERNAL = 0x8D65,   /* GL_OES_EGL_image_external */
+};
+
+#endif
