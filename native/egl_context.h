@@ -89,8 +89,8 @@ struct egl_picture {
   struct egl_texture texture; /* no name: there is none */
   GLenum format;              /* GL_BGRA, also in an IOSurface, or GL_RGBA */
   GLuint framebuffer;
-  bool whole;    /* a copy of all of it has been made since the source changed */
-  bool exported; /* since it was made */
+  bool whole;  /* a copy of all of it has been made since the source changed */
+  bool copied; /* and one at all, since it was made */
 
   IOSurfaceRef backing; /* where there are IOSurfaces */
   EGLSurface pbuffer;   /* over it, bound to the texture */
@@ -135,7 +135,6 @@ struct utm_egl {
   uint32_t *converted;  /* room for pixels in another order than the picture's */
   size_t converted_cap; /* pixels */
   struct egl_picture picture;
-  bool export_outdated; /* what was exported is not the picture any more */
 
   bool windowed;        /* the display is that of a window system */
   EGLSurface window;

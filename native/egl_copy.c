@@ -188,14 +188,14 @@ static void add_rect(struct egl_rect *to, const struct egl_rect *rect) {
   to->height = bottom - to->y;
 }
 
-/* Copies once. Returns 0 or -errno; *bytes are those that the CPU copied. */
+/* Copies once. Returns UTM_COPY_* or -errno; *bytes are those that the CPU copied. */
 static int32_t copy(struct utm_egl *egl, const struct egl_rect *rect, uint64_t *bytes) {
   int32_t result = egl_enter(egl);
   if (result < 0) return result;
   struct egl_picture *picture = &egl->picture;
   if (egl->source.kind == SOURCE_NONE) return -ENOENT;
   struct egl_rect part = clip(picture, rect);
-  if (part.width == 0 || part.height == 0) return 0;
+  if (part.width == 0 || part.height == 0) return UTM_COPY_DONE;
 
   switch (egl->source.kind) {
     case SOURCE_MEMORY: result = copy_memory(egl, &part, bytes); break;
@@ -205,8 +205,11 @@ static int32_t copy(struct utm_egl *egl, const struct egl_rect *rect, uint64_t *
   int32_t left = egl_leave(egl);
   if (result == 0) result = left;
   picture->whole = result == 0;
-  if (result == 0 && picture->pixels) add_rect(&picture->stale, &part);
-  return result;
+  if (result < 0) return result;
+  if (picture->pixels) add_rect(&picture->stale, &part);
+  bool first = !picture->copied;
+  picture->copied = true;
+  return first ? UTM_COPY_REMADE : UTM_COPY_DONE;
 }
 
 int32_t utm_shim_egl_copy(struct utm_egl *egl, uint32_t x, uint32_t y, uint32_t width,
@@ -218,7 +221,6 @@ int32_t utm_shim_egl_copy(struct utm_egl *egl, uint32_t x, uint32_t y, uint32_t 
   int32_t result = copy(egl, &rect, &bytes);
   /* A context that was found lost is made again, with its source, and all is copied. */
   if (result < 0 && !egl->context) result = copy(egl, &rect, &bytes);
-  if (result < 0) return result;
-  if (cpu_bytes) *cpu_bytes = bytes;
-  return egl->export_outdated ? UTM_COPY_REMADE : 0;
+  if (result >= 0 && cpu_bytes) *cpu_bytes = bytes;
+  return result;
 }

@@ -16,7 +16,6 @@ enum {
 void egl_drop_picture(struct utm_egl *egl) {
   const struct egl_calls *gl = &egl->gl;
   struct egl_picture *picture = &egl->picture;
-  if (picture->exported) egl->export_outdated = true;
   gl->glDeleteFramebuffers(1, &picture->framebuffer);
   gl->glDeleteTextures(1, &picture->texture.name);
   if (picture->pbuffer) gl->eglDestroySurface(egl->display, picture->pbuffer);
@@ -232,8 +231,6 @@ int32_t utm_shim_egl_export(struct utm_egl *egl, int32_t *fd, uint32_t shape[5],
     *fd = -1;
     return result;
   }
-  picture->exported = true;
-  egl->export_outdated = false;
   return result;
 }
 

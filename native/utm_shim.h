@@ -278,7 +278,7 @@ UTM_EXPORT int32_t utm_shim_egl_import(struct utm_egl *egl, struct utm_scanout *
 /* What utm_shim_egl_copy returns. */
 enum {
   UTM_COPY_DONE = 0,
-  UTM_COPY_REMADE = 1, /* and the picture is not the one that was exported */
+  UTM_COPY_REMADE = 1, /* the same, and it was the first copy into a new picture */
 };
 
 /* Copies the damaged rectangle of the source into the picture: guest coordinates,

@@ -34,11 +34,11 @@ static void test_gpu_copies(void) {
       uint64_t bytes = 1;
       draw(&buffer, 1);
       CHECK_EQUAL(utm_shim_egl_import(egl, buffer.scanout), UTM_IMPORT_GPU);
-      CHECK_EQUAL(utm_shim_egl_copy(egl, 1, 1, 1, 1, &bytes), 0);
+      CHECK_EQUAL(copy(egl, 1, 1, 1, 1, &bytes), 0);
       CHECK_EQUAL(bytes, 0);
       CHECK(shows(egl, &buffer, 1));
       draw(&buffer, 2);
-      CHECK_EQUAL(utm_shim_egl_copy(egl, part.x, part.y, part.width, part.height, NULL), 0);
+      CHECK_EQUAL(copy(egl, part.x, part.y, part.width, part.height, NULL), 0);
       CHECK_EQUAL(count_wrong_in_picture(egl, WIDTH, HEIGHT, &part, 2, 1), 0);
       free_buffer(&buffer);
     }
@@ -106,7 +106,7 @@ static void test_flips_import_once(void) {
   for (uint32_t flip = 0; flip < 30; flip++) {
     const struct buffer *buffer = &buffers[flip % 3];
     CHECK_EQUAL(utm_shim_egl_import(egl, buffer->scanout), UTM_IMPORT_GPU);
-    CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), 0);
+    CHECK_EQUAL(copy(egl, 0, 0, 1, 1, NULL), 0);
     CHECK(shows(egl, buffer, flip % 3));
     if (flip == 2) before = count_fds();
   }
@@ -163,10 +163,10 @@ static void test_fences(void) {
   CHECK_EQUAL(standin.waits, 1);
   standin.time_out = true;
   draw(&buffer, 1);
-  CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), -ETIMEDOUT);
+  CHECK_EQUAL(copy(egl, 0, 0, 1, 1, NULL), -ETIMEDOUT);
   standin.time_out = false;
   draw(&buffer, 2);
-  CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), 0);
+  CHECK_EQUAL(copy(egl, 0, 0, 1, 1, NULL), 0);
   CHECK(shows(egl, &buffer, 2)); /* whole again */
   egl->fences = false;
   CHECK_EQUAL(copy_all(egl, &buffer), 0);
@@ -181,11 +181,11 @@ static void test_errors_of_gl(void) {
   utm_shim_egl_import(egl, buffer.scanout);
   CHECK_EQUAL(copy_all(egl, &buffer), 0);
   standin.gl_error = 0x0506; /* GL_INVALID_FRAMEBUFFER_OPERATION */
-  CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), -EIO);
+  CHECK_EQUAL(copy(egl, 0, 0, 1, 1, NULL), -EIO);
   standin.gl_error = GL_OUT_OF_MEMORY;
-  CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), -ENOMEM);
+  CHECK_EQUAL(copy(egl, 0, 0, 1, 1, NULL), -ENOMEM);
   draw(&buffer, 3);
-  CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), 0);
+  CHECK_EQUAL(copy(egl, 0, 0, 1, 1, NULL), 0);
   CHECK(shows(egl, &buffer, 3));
   free_buffer(&buffer);
   utm_shim_egl_close(egl);

@@ -124,7 +124,7 @@ static void run(struct utm_egl *egl, uint32_t first, uint32_t count) {
       CHECK(utm_shim_egl_import(egl, buffer->scanout) > 0);
     }
     uint32_t x = frame * 7 % buffer->width, y = frame * 3 % buffer->height;
-    CHECK(utm_shim_egl_copy(egl, x, y, 32, 32, NULL) >= 0);
+    CHECK(copy(egl, x, y, 32, 32, NULL) >= 0);
     if (frame % VIEWS == 0) look(egl, buffer);
     if (frame % MODES == 0) CHECK_EQUAL(utm_shim_egl_import(egl, NULL), 0);
     if (frame % MODES == 0) CHECK(utm_shim_egl_import(egl, buffer->scanout) > 0);
