@@ -6,6 +6,7 @@ const CODES = {
   EPERM: [1, 1],
   ENOENT: [2, 2],
   EIO: [5, 5],
+  E2BIG: [7, 7],
   EBADF: [9, 9],
   ENOMEM: [12, 12],
   EACCES: [13, 13],

@@ -1,4 +1,5 @@
 /** Unix sockets that carry descriptors beside their bytes. */
+import { cString } from "./c_string.ts";
 import { checked, failure } from "./errno.ts";
 import { fdPair, OwnedFd } from "./fd.ts";
 import type { Shim } from "./load.ts";
@@ -236,10 +237,4 @@ function cutShort(result: number, what: string): CutShort {
   if (result === LATE) return "late";
   checked(result, what);
   return "late";
-}
-
-/** Bytes of a C string. @throws {TypeError} It has a zero inside */
-function cString(text: string): Uint8Array<ArrayBuffer> {
-  if (text.includes("\0")) throw new TypeError("Cannot pass a text on: it has a zero inside");
-  return new TextEncoder().encode(`${text}\0`);
 }

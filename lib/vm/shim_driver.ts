@@ -1,5 +1,5 @@
 /** The native side of GL displays: buffers of the guest, and EGL. */
-import { failure, ShimCallError } from "../../ffi/errno.ts";
+import { EglContext } from "../../ffi/egl.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import type { Shim } from "../../ffi/load.ts";
 import { Scanout } from "../../ffi/scanout.ts";
@@ -8,10 +8,12 @@ import type { GlDriver, GlPipeline, ScanoutShape } from "../display/gl_interface
 /** Opens buffers and EGL by the native library, which must stay open. */
 export class ShimDriver implements GlDriver<OwnedFd, Scanout> {
   readonly #shim: Shim;
+  readonly #renderNode: string | undefined;
 
-  /** @param _renderNode The GPU that buffers come from, where there is a choice. */
-  constructor(shim: Shim, _renderNode: string | undefined) {
+  /** @param renderNode The GPU that buffers come from, where there is a choice. */
+  constructor(shim: Shim, renderNode: string | undefined) {
     this.#shim = shim;
+    this.#renderNode = renderNode;
   }
 
   openBuffer(fd: OwnedFd, shape: ScanoutShape, previous: Scanout | undefined): Scanout | undefined {
@@ -19,6 +21,7 @@ export class ShimDriver implements GlDriver<OwnedFd, Scanout> {
   }
 
   openPipeline(): GlPipeline<Scanout> {
-    throw new ShimCallError("open EGL", failure("ENOTSUP"));
+    const renderNode = this.#renderNode;
+    return EglContext.open(this.#shim, renderNode === undefined ? {} : { renderNode });
   }
 }
