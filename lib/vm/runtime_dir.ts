@@ -6,6 +6,7 @@
  */
 import { join } from "@std/path";
 import { HostFailure, UsageError } from "../base/errors.ts";
+import { ensurePrivateFolder } from "../base/private_folder.ts";
 import { quoted } from "../base/text.ts";
 
 /** An id: 8 hex digits, a letter first, so that it is a valid VM name and never looks like a number. */
@@ -41,30 +42,9 @@ export function instancePaths(runtime: string, id: string): InstancePaths {
  *
  * @throws {HostFailure} when it cannot be made or is not ours alone.
  */
-export async function ensureRuntimeDirectory(runtime: string): Promise<void> {
-  try {
-    await Deno.mkdir(runtime, { recursive: true, mode: 0o700 });
-    const info = await Deno.lstat(runtime);
-    if (!info.isDirectory || info.isSymlink) {
-      throw new HostFailure(
-        `Cannot use the runtime folder: ${quoted(runtime)} is not a folder, expected one`,
-      );
-    }
-    if (info.uid !== null && info.uid !== Deno.uid()) {
-      throw new HostFailure(
-        `Cannot use the runtime folder: ${quoted(runtime)} belongs to user ${info.uid}, ` +
-          `expected ${Deno.uid()}`,
-        { hint: "Set XDG_RUNTIME_DIR to a folder of your own." },
-      );
-    }
-    if (info.mode !== null && (info.mode & 0o077) !== 0) await Deno.chmod(runtime, 0o700);
-  } catch (error) {
-    if (error instanceof HostFailure) throw error;
-    throw new HostFailure(`Cannot make the runtime folder ${quoted(runtime)}: ${reason(error)}`, {
-      cause: error,
-      hint: "Set XDG_RUNTIME_DIR to a folder that can be written.",
-    });
-  }
+export function ensureRuntimeDirectory(runtime: string): void {
+  const hint = "Set XDG_RUNTIME_DIR to a folder of your own that can be written.";
+  ensurePrivateFolder(runtime, "the runtime folder", hint);
 }
 
 /** The folder of one instance of ours: locked, and removed at the end. */
@@ -84,7 +64,7 @@ export class InstanceDirectory implements AsyncDisposable {
    * @throws {HostFailure} when the folder cannot be made.
    */
   static async create(runtime: string, id: string): Promise<InstanceDirectory> {
-    await ensureRuntimeDirectory(runtime);
+    ensureRuntimeDirectory(runtime);
     const paths = instancePaths(runtime, id);
     try {
       await Deno.mkdir(paths.directory, { mode: 0o700 });

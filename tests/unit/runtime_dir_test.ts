@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { HostFailure, RunningError, UsageError } from "../../lib/base/errors.ts";
 import { BundleLock } from "../../lib/vm/lock.ts";
@@ -67,12 +67,12 @@ Deno.test("ensureRuntimeDirectory tightens a folder of ours and refuses what is 
   await withFolder(async (folder) => {
     const open = join(folder, "open");
     await Deno.mkdir(open, { mode: 0o755 });
-    await ensureRuntimeDirectory(open);
+    ensureRuntimeDirectory(open);
     assertEquals(((await Deno.stat(open)).mode ?? 0) & 0o777, 0o700);
     await Deno.symlink(open, join(folder, "link"));
-    await assertRejects(() => ensureRuntimeDirectory(join(folder, "link")), HostFailure);
+    assertThrows(() => ensureRuntimeDirectory(join(folder, "link")), HostFailure);
     await Deno.writeTextFile(join(folder, "file"), "");
-    await assertRejects(() => ensureRuntimeDirectory(join(folder, "file")), HostFailure);
+    assertThrows(() => ensureRuntimeDirectory(join(folder, "file")), HostFailure);
   });
 });
 
