@@ -6,7 +6,7 @@ export interface Places {
   runtime: string;
   /** Trust, inserted media, locks, logs. */
   state: string;
-  /** What can be found out again: the host probe. */
+  /** What can be found out or unpacked again: the host probe, native code. */
   cache: string;
 }
 
@@ -56,6 +56,11 @@ export function places(): Places {
     uid: Deno.uid() ?? 0,
     env: (name) => Deno.env.get(name),
   });
+}
+
+/** Where native code is unpacked that a compiled utmost carries, or that was downloaded. */
+export function unpackedFolder({ cache }: Pick<Places, "cache">): string {
+  return below(cache, "native");
 }
 
 /** Joins without the cost of loading a path module. */

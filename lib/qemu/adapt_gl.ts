@@ -195,11 +195,11 @@ export function chooseGl(
     if (namesGlApi(host, qemu)) return { kind: "scanouts", api: "es" };
     return { kind: "scanouts", api: "on", ...(renderNode === undefined ? {} : { renderNode }) };
   }
-  const { why, detail, expected, hint } = lack;
+  const { detail, expected, hint } = lack;
+  const why = detail === undefined ? lack.why : `${lack.why} (${detail})`;
   if (options.gl === "on") {
     throw new HostError(
-      `Cannot bring GL scanouts through SPICE (--gl on): ${why}` +
-        `${detail === undefined ? "" : ` (${detail})`}, expected ${expected}`,
+      `Cannot bring GL scanouts through SPICE (--gl on): ${why}, expected ${expected}`,
       { hint: `${hint}; or leave out --gl on: --gl auto takes what there is` },
     );
   }

@@ -1,4 +1,5 @@
 /** What this host offers, for `doctor`: data for scripts, and findings with a hint each for people. */
+import type { ShimOrigin } from "../../ffi/find.ts";
 import type { Places } from "../base/places.ts";
 import { LONGEST_SOCKET_PATH } from "../base/socket_path.ts";
 import { findFirmware, type FirmwareFault } from "./firmware.ts";
@@ -52,9 +53,23 @@ export interface HostReport {
   swtpm: { path: string; version: [number, number] | null } | null;
   /** How children are tied to us, and the program for it where one is used. */
   guard: { kind: GuardKind; setpriv: string | null };
-  nativeShim: { present: boolean; why: string };
+  nativeShim: ShimReport;
   runtime: RuntimeReport;
   findings: Finding[];
+}
+
+/** The native library, which takes GL scanouts. */
+export interface ShimReport {
+  /** Whether it opens, and fits this utmost. */
+  present: boolean;
+  /** Null where it is not used. */
+  path: string | null;
+  /** What led to it; null where it is not used. */
+  from: ShimOrigin | null;
+  /** The number of its interface; null where it is not used. */
+  abi: number | null;
+  /** Why it is not used; null where it is. */
+  why: string | null;
 }
 
 /** A UTM.app. */
@@ -83,8 +98,8 @@ export interface ReportOptions {
   /** `--qemu`. */
   qemu?: string;
   places: Places;
-  /** Whether the native shim can be used: its path, or why not. */
-  nativeShim?: HostReport["nativeShim"];
+  /** What was found of the native shim. */
+  nativeShim?: ShimReport;
   signal?: AbortSignal;
 }
 
@@ -104,7 +119,7 @@ const AT_ONCE = 4;
  */
 export async function reportHost(access: HostAccess, options: ReportOptions): Promise<HostReport> {
   const { qemu, places, signal } = options;
-  const nativeShim = options.nativeShim ?? { present: false, why: "it was not looked for" };
+  const nativeShim = options.nativeShim ?? noShim("it was not looked for");
   const probe = (architecture: string) =>
     probeHost({
       architecture,
@@ -158,6 +173,11 @@ export async function reportHost(access: HostAccess, options: ReportOptions): Pr
   };
   report.findings = findingsOf(report, access);
   return report;
+}
+
+/** What is reported where the native shim cannot be used. */
+export function noShim(why: string): ShimReport {
+  return { present: false, path: null, from: null, abi: null, why };
 }
 
 function reportUtmApp(access: HostAccess, host: Host): UtmAppReport | null {

@@ -1,10 +1,11 @@
 /** What `doctor` says of pictures: SPICE, GL, the GPUs, and the native shim. */
+import type { ShimOrigin } from "../../ffi/find.ts";
 import { offers, qemuName } from "./adapt_capabilities.ts";
 import { glLack, HEADLESS_COST } from "./adapt_gl.ts";
 import { isGl } from "./facts.ts";
 import type { HostAccess } from "./host_access.ts";
 import type { Host } from "./host_model.ts";
-import type { Finding, HostReport } from "./host_report.ts";
+import type { Finding, HostReport, ShimReport } from "./host_report.ts";
 
 /** What `--gl auto` does for a display that draws by the GPU, and why. */
 export interface GlReport {
@@ -24,7 +25,7 @@ export interface GlReport {
 export function reportGl(
   access: Pick<HostAccess, "list" | "openError">,
   host: Host,
-  shim: HostReport["nativeShim"],
+  shim: ShimReport,
 ): GlReport {
   const denied = access.list("/dev/dri").filter((name) => /^renderD\d+$/.test(name))
     .map((name) => `/dev/dri/${name}`).filter((path) => !host.renderNodes.includes(path));
@@ -49,13 +50,28 @@ export function reportGl(
 
 /** The findings on pictures, in the order in which they are printed. */
 export function displayFindings(report: HostReport): Finding[] {
-  const { present, why } = report.nativeShim;
   return [
     spiceFinding(report),
     glFinding(report.gl),
     ...gpuFindings(report),
-    { topic: "native shim", status: present ? "ok" : "note", text: why },
+    shimFinding(report.nativeShim),
   ];
+}
+
+/** How a library came to be the one in use. */
+const SHIM_ORIGINS: Record<ShimOrigin, string> = {
+  UTMOST_SHIM: "named by UTMOST_SHIM",
+  carried: "carried by this program and unpacked",
+  built: "built from source",
+  downloaded: "downloaded",
+};
+
+function shimFinding({ path, from, abi, why }: ShimReport): Finding {
+  const topic = "native shim";
+  if (path === null || from === null) {
+    return { topic, status: "note", text: why ?? "there is none" };
+  }
+  return { topic, status: "ok", text: `${path}, ${SHIM_ORIGINS[from]}, ABI ${abi}` };
 }
 
 function spiceFinding({ host, qemu }: HostReport): Finding {

@@ -22,10 +22,11 @@ export class DisplayThreads implements AsyncDisposable {
    * Opens the native library, and starts the thread of the first display: it loads its modules while
    * QEMU starts.
    *
+   * @param options `shim` is the library's path, where it has been found before.
    * @throws {ShimError} where there is no library, or it does not fit.
    */
-  static start(options: ThreadOptions = {}): DisplayThreads {
-    const threads = new DisplayThreads(loadShim(), options);
+  static start({ shim, ...options }: ThreadOptions & { shim?: string } = {}): DisplayThreads {
+    const threads = new DisplayThreads(loadShim(shim), options);
     threads.of(0);
     return threads;
   }

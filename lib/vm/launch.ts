@@ -9,7 +9,7 @@ import { basename } from "@std/path";
 import { pause, retry, withDeadline } from "../base/deadline.ts";
 import { HostError, QemuError } from "../base/errors.ts";
 import { SerialPort } from "../guest/serial.ts";
-import type { ControlSocket, Helper, LaunchPlan } from "../qemu/launch_options.ts";
+import type { ControlSocket, Helper } from "../qemu/launch_options.ts";
 import { ChildProcess, QemuProcess } from "../qemu/process.ts";
 import type { acceptQmp } from "../qmp/connect.ts";
 import type { EventLog } from "./events.ts";
@@ -84,7 +84,7 @@ export async function launch(
     QemuProcess.spawn({ binary: plan.binary, argv: plan.argv }),
   );
   // QEMU takes a while to come up: what speaks to it is loaded in the meantime.
-  const loading = loadClients(plan, stack);
+  const loading = loadClients(prepared, stack);
   loading.catch(() => {}); // told where it is waited for
   vm.spawned(process);
   log.emit({
@@ -192,10 +192,15 @@ interface SpiceClient {
 
 /** Loads what speaks to QEMU; a display's thread, which loads modules of its own, is started, too. */
 async function loadClients(
-  { spice, gl, renderNode }: LaunchPlan,
+  { plan: { spice, gl, renderNode }, shim }: PreparedLaunch,
   stack: AsyncDisposableStack,
 ): Promise<{ acceptQmp: typeof acceptQmp; spice?: SpiceClient }> {
-  const starting = spice !== undefined && gl ? startThreads(renderNode, stack) : undefined;
+  const starting = spice !== undefined && gl
+    ? startThreads({
+      ...(renderNode === undefined ? {} : { renderNode }),
+      ...(shim === undefined ? {} : { shim }),
+    }, stack)
+    : undefined;
   const loading = spice === undefined
     ? undefined
     : Promise.all([import("./spice_keeper.ts"), import("./screens.ts"), starting]);
@@ -209,12 +214,12 @@ async function loadClients(
 }
 
 async function startThreads(
-  renderNode: string | undefined,
+  options: { renderNode?: string; shim?: string },
   stack: AsyncDisposableStack,
 ): Promise<DisplayThreads> {
   const { DisplayThreads } = await import("./display_threads.ts");
   if (stack.disposed) throw new DOMException("the launch has failed", "AbortError");
-  return stack.use(DisplayThreads.start(renderNode === undefined ? {} : { renderNode }));
+  return stack.use(DisplayThreads.start(options));
 }
 
 async function attachSpice(

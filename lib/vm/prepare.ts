@@ -42,6 +42,8 @@ export interface PreparedLaunch {
   state: PlacedState;
   host: Host;
   plan: LaunchPlan;
+  /** Path of the native library, which opens; absent where it is not wanted or not there. */
+  shim?: string;
 }
 
 /** Options of {@linkcode prepare}. */
@@ -50,6 +52,8 @@ export interface PrepareOptions {
   host?: Host;
   /** What the bundle may do; without it nothing is refused. */
   grants?: ReadonlySet<Grant>;
+  /** Takes what the user should know before it is done: that something is downloaded. */
+  onNotice?: (text: string) => void;
   signal?: AbortSignal;
 }
 
@@ -102,25 +106,39 @@ export async function prepare(
     stateFolder: places().state,
   });
   const { files } = state;
+  const { shim, ...shimOptions } = wantsGl(config, request.options)
+    ? await lookForShim(options)
+    : {};
   const command: CommandOptions = {
     ...request.options,
     ...(granted === undefined ? {} : { allowNetwork: granted.has("network") }),
-    ...(wantsGl(config, request.options) ? await lookForShim(options.host !== undefined) : {}),
+    ...shimOptions,
   };
   const plan = buildPlan(config, files, host, command, sockets);
   if (request.options.strict) refuseSubstitutions(bundle, plan);
-  return { request, bundle, files, state, host, plan };
+  return {
+    ...{ request, bundle, files, state, host, plan },
+    ...(shim === undefined ? {} : { shim }),
+  };
 }
 
-/** Whether the native shim is there; a described host has it. */
-async function lookForShim(
-  isDescribed: boolean,
-): Promise<Pick<CommandOptions, "hasShim" | "shimObstacle">> {
-  if (isDescribed) return { hasShim: true };
-  const { loadShim } = await import("../../ffi/load.ts");
+/** What is known of the native library. */
+type FoundShim = Pick<CommandOptions, "hasShim" | "shimObstacle"> & Pick<PreparedLaunch, "shim">;
+
+/** Finds the native library, and sees that it opens; a described host has it. */
+async function lookForShim({ host, onNotice, signal }: PrepareOptions): Promise<FoundShim> {
+  if (host !== undefined) return { hasShim: true };
+  const [{ loadShim }, { obtainShim }] = await Promise.all([
+    import("../../ffi/load.ts"),
+    import("../../ffi/release.ts"),
+  ]);
   try {
-    using _shim = loadShim();
-    return { hasShim: true };
+    const { path } = await obtainShim({
+      announce: (text) => onNotice?.(text),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    using _shim = loadShim(path);
+    return { hasShim: true, shim: path };
   } catch (error) {
     if (!(error instanceof ShimError)) throw error;
     return { hasShim: false, shimObstacle: error.message };

@@ -181,12 +181,19 @@ export class RemoteScreens implements AsyncDisposable {
  */
 async function startThreads(
   target: SpiceTarget,
-  { gl = "auto", onDetail }: RemoteOptions,
+  { gl = "auto", onWarning, onDetail, signal }: RemoteOptions,
 ): Promise<DisplayThreads | undefined> {
   if (gl === "off" || !("path" in target)) return undefined;
-  const { DisplayThreads } = await import("./display_threads.ts");
+  const [{ DisplayThreads }, { obtainShim }] = await Promise.all([
+    import("./display_threads.ts"),
+    import("../../ffi/release.ts"),
+  ]);
   try {
-    return DisplayThreads.start();
+    const { path } = await obtainShim({
+      announce: (text) => onWarning?.(text),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return DisplayThreads.start({ shim: path });
   } catch (error) {
     if (!(error instanceof ShimError)) throw error;
     onDetail?.(`GL scanouts cannot be shown: ${error.message}`);

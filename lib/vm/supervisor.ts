@@ -101,7 +101,11 @@ export class Supervisor implements AsyncDisposable {
     const prepared = await prepare(bundle, request, {
       directory: directory.paths.directory,
       listener: "supervisor",
-    }, { grants: options.grants, signal });
+    }, {
+      grants: options.grants,
+      signal,
+      ...(onNotice === undefined ? {} : { onNotice }),
+    });
     options.onPrepared?.(prepared);
     for (const { key, from, to, why } of prepared.plan.substitutions) {
       log.emit({ event: "substitution", key, from, to, why });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { formatReport } from "../../lib/cli/commands/doctor.ts";
-import { type HostReport, reportHost } from "../../lib/qemu/host_report.ts";
+import { type HostReport, noShim, reportHost } from "../../lib/qemu/host_report.ts";
 import { fakeHost, type FakeHostOptions, type FakeNode, PROGRAM } from "../fakes/host.ts";
 
 const recorded = (name: string) =>
@@ -16,7 +16,9 @@ function report(
   } = {},
 ): Promise<HostReport> {
   const places = { runtime, state: "/s", cache: "/proc/none/utmost" };
-  const nativeShim = { present: shim, why: shim ? "/shim.so" : "Cannot open the native library" };
+  const nativeShim = shim
+    ? { present: true, path: "/shim.so", from: "built" as const, abi: 1, why: null }
+    : noShim("Cannot open the native library: it is not built");
   return reportHost(fakeHost(options), {
     places,
     nativeShim,
@@ -65,7 +67,9 @@ Deno.test("reportHost reports what is there, and a QEMU that does not work", asy
   assertStringIncludes(finding(result, "UEFI firmware for aarch64").hint ?? "", "qemu-efi-aarch64");
   assertEquals(finding(result, "scanouts, which the CPU never copies").topic, "GL");
   assertEquals(finding(result, "render node /dev/dri/renderD128").topic, "GPU");
-  assertEquals(finding(result, "/shim.so").topic, "native shim");
+  const shim = finding(result, "/shim.so");
+  assertEquals([shim.topic, shim.status], ["native shim", "ok"]);
+  assertEquals(shim.text, "/shim.so, built from source, ABI 1");
   assertEquals(finding(result, "swtpm 0.7 at /usr/bin/swtpm").status, "ok");
   assertEquals(finding(result, "mode 0700").topic, "sockets");
   assertEquals(finding(result, "tcg, not kvm: there is no /dev/kvm").topic, "accelerator");
@@ -102,9 +106,9 @@ Deno.test("reportHost says what becomes of GL, and why", async () => {
   const { gl } = await report(QEMU);
   assertEquals([gl.way, gl.renderNode, gl.hint], ["scanouts", "/dev/dri/renderD128", undefined]);
 
-  const noShim = await report(QEMU, { shim: false });
-  assertEquals([noShim.gl.way, noShim.gl.renderNode], ["egl-headless", "/dev/dri/renderD128"]);
-  const headless = finding(noShim, "egl-headless");
+  const without = await report(QEMU, { shim: false });
+  assertEquals([without.gl.way, without.gl.renderNode], ["egl-headless", "/dev/dri/renderD128"]);
+  const headless = finding(without, "egl-headless");
   assertStringIncludes(headless.text, "no native shim");
   assertStringIncludes(headless.text, "from the GPU to the CPU, through a socket, and to the GPU");
   assertStringIncludes(headless.hint ?? "", "deno task native");

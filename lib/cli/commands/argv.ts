@@ -37,7 +37,10 @@ export async function argv(invocation: Invocation, progress: Progress): Promise<
     bundle,
     request,
     { directory, listener: "qemu" },
-    host === undefined ? {} : { host },
+    {
+      onNotice: (text) => progress.info(text),
+      ...(host === undefined ? {} : { host }),
+    },
   );
   if (host === undefined) await warnOfGrants(bundle, files, grantsOf(invocation), progress);
   const helpers = plan.helpers.map((helper) => helper.argv);

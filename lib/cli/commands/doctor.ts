@@ -6,7 +6,7 @@ import { printable } from "../../base/text.ts";
 import { systemAccess } from "../../qemu/host_access.ts";
 import { type Invocation, lastValue } from "../args.ts";
 import { wantsColors } from "../progress.ts";
-import { type HostReport, reportHost } from "../../qemu/host_report.ts";
+import { type HostReport, noShim, reportHost, type ShimReport } from "../../qemu/host_report.ts";
 
 /**
  * Looks at this host and prints what it found.
@@ -19,7 +19,7 @@ export async function doctor(invocation: Invocation): Promise<number> {
   const qemu = lastValue(invocation, "qemu");
   const report = await reportHost(systemAccess(), {
     places: places(),
-    nativeShim: await findShim(),
+    nativeShim: await lookForShim(),
     ...(qemu === undefined ? {} : { qemu }),
   });
   const colors = Deno.stdout.isTerminal() && wantsColors(flags);
@@ -27,15 +27,19 @@ export async function doctor(invocation: Invocation): Promise<number> {
   return report.qemu.some((it) => it.error === null) ? ExitCode.ok : ExitCode.host;
 }
 
-/** Whether the native shim opens, and where it is or why not. */
-async function findShim(): Promise<HostReport["nativeShim"]> {
-  const { loadShim } = await import("../../../ffi/load.ts");
+/** Whether the native shim opens; nothing is downloaded for it. */
+async function lookForShim(): Promise<ShimReport> {
+  const [{ findShim }, { loadShim, SHIM_ABI }] = await Promise.all([
+    import("../../../ffi/find.ts"),
+    import("../../../ffi/load.ts"),
+  ]);
   try {
-    using shim = loadShim();
-    return { present: true, why: shim.path };
+    const found = findShim();
+    using shim = loadShim(found?.path);
+    return { present: true, path: shim.path, from: found?.from ?? null, abi: SHIM_ABI, why: null };
   } catch (error) {
     if (!(error instanceof ShimError)) throw error;
-    return { present: false, why: error.message };
+    return noShim(error.message);
   }
 }
 
