@@ -43,7 +43,7 @@ const SMALL: GlArea = { x: 640, y: 400, w: 64, h: 64 };
 
 /** What our client answers. */
 interface Answer {
-  display?: DisplayReport;
+  displays?: DisplayReport[];
   texture?: SharedTexture;
 }
 
@@ -124,7 +124,7 @@ async function measure({ look, area }: Contender): Promise<Measured> {
 }
 
 async function cpuBytes(client: LineClient<Answer>, look: Contender["look"]): Promise<number> {
-  return look === undefined ? 0 : (await client.ask()).display?.gl.cpuBytes ?? 0;
+  return look === undefined ? 0 : (await client.ask()).displays?.[0]?.gl.cpuBytes ?? 0;
 }
 
 /** Bytes on the socket for a frame that comes as 2D messages, in columns as QEMU cuts them. */
@@ -139,7 +139,7 @@ async function surfaceBytes(): Promise<number> {
     CLIENT,
     peer.target.path,
   ]);
-  const bytes = async () => (await client.ask()).display?.surface.bytes ?? 0;
+  const bytes = async () => (await client.ask()).displays?.[0]?.surface.bytes ?? 0;
   await peer.sync();
   const before = await bytes();
   const frames = Number(await peer.command(`flood ${WARM_UP_S} ${COLUMNS}`));

@@ -9,11 +9,11 @@
  * It says "up" once it is attached, and answers each line with a line of JSON:
  *
  * ```text
- * (empty)         what it has counted: {display, warnings}
- * picture FILE    writes the picture as 0xffRRGGBB words: {width, height} or {why}
- * watch           from now on somebody looks: {}
+ * (empty)         what it has counted: {displays, warnings}
+ * picture N FILE  writes display N's picture as 0xffRRGGBB words: {width, height} or {why}
+ * watch           from now on somebody looks at display 0: {}
  * unwatch         nobody looks any longer: {}
- * texture         what a viewer is given, open until the end: {texture}
+ * texture         what a viewer of display 0 is given, open until the end: {texture}
  * ```
  */
 import { RemoteScreens } from "../../lib/vm/remote_screens.ts";
@@ -31,12 +31,12 @@ using lent = new DisposableStack();
 let watch: Disposable | undefined;
 
 async function answer(line: string): Promise<unknown> {
-  const [command, file = ""] = line.split(" ");
+  const [command, id = "0", file = ""] = line.split(" ");
   switch (command) {
     case "":
-      return { display: remote.displays[0], warnings };
+      return { displays: remote.displays, warnings };
     case "picture": {
-      const [picture, why] = await screens.capture(0, { timeoutMs: PICTURE_MS });
+      const [picture, why] = await screens.capture(Number(id), { timeoutMs: PICTURE_MS });
       if (picture === undefined) return { why };
       const { width, height, pixels } = picture;
       await Deno.writeFile(file, new Uint8Array(pixels.slice().buffer));

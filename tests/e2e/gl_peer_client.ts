@@ -17,7 +17,7 @@ const OWN_MIB = 48;
 
 /** What the client says; each line has its own. */
 interface Answer {
-  display?: DisplayReport;
+  displays: DisplayReport[];
   warnings: string[];
   width?: number;
   height?: number;
@@ -45,7 +45,7 @@ export class GlClient implements AsyncDisposable {
 
   /** What it has counted. */
   async report(): Promise<{ display: DisplayReport; warnings: string[] }> {
-    const { display, warnings } = await this.client.ask();
+    const { displays: [display], warnings } = await this.client.ask();
     if (display === undefined) throw new Error("Cannot look at the client: it has no display");
     return { display, warnings };
   }
@@ -61,9 +61,11 @@ export class GlClient implements AsyncDisposable {
   }
 
   /** The picture, or why there is none. */
-  async picture(): Promise<{ width: number; height: number; pixels: Uint32Array } | string> {
+  async picture(
+    display = 0,
+  ): Promise<{ width: number; height: number; pixels: Uint32Array } | string> {
     const path = join(this.#folder, `${crypto.randomUUID()}.raw`);
-    const { why, width = 0, height = 0 } = await this.client.ask(`picture ${path}`);
+    const { why, width = 0, height = 0 } = await this.client.ask(`picture ${display} ${path}`);
     if (why !== undefined) return why;
     const bytes = await Deno.readFile(path);
     await Deno.remove(path);
@@ -71,8 +73,8 @@ export class GlClient implements AsyncDisposable {
   }
 
   /** Fails unless it shows exactly what is to be shown. */
-  async expectPicture(gl: GlPeer, what: string): Promise<void> {
-    const [expected, picture] = [await gl.expect(), await this.picture()];
+  async expectPicture(gl: GlPeer, what: string, display = 0): Promise<void> {
+    const [expected, picture] = [await gl.expect(), await this.picture(display)];
     assert(typeof picture !== "string", `${what}: there is no picture: ${picture}`);
     assertSamePixels(picture, expected, what);
   }
@@ -141,9 +143,9 @@ export class GlPeerRig implements AsyncDisposable {
   }
 
   /** @param shim Which native library; the local build when left out. */
-  static async start(shim?: string): Promise<GlPeerRig> {
+  static async start(shim?: string, displays = 1): Promise<GlPeerRig> {
     await using stack = new AsyncDisposableStack();
-    const peer = stack.use(await SpicePeer.start());
+    const peer = stack.use(await SpicePeer.start({ displays }));
     const gl = new GlPeer(peer);
     await gl.scanout({ kind: shim === undefined ? "memory" : "pipe", width: 16, height: 16 });
     const client = stack.use(await GlClient.start(peer, shim));

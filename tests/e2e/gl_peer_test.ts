@@ -201,6 +201,22 @@ Deno.test("e2e: gl: watching begins and ends at any time", options, async () => 
   assertEquals([display.gl.draws, display.gl.acks], [20, 20]);
 });
 
+Deno.test("e2e: gl: two displays", options, async () => {
+  await using rig = await GlPeerRig.start(undefined, 2);
+  const { peer, gl, client } = rig;
+  await gl.scanout({ width: 80, height: 60, seed: 1 });
+  await gl.draw();
+  await peer.display(1);
+  await gl.scanout({ width: 90, height: 70, seed: 2 });
+  await gl.draws(200);
+  await client.expectPicture(gl, "display 1", 1);
+  await peer.display(0);
+  await gl.draws(200);
+  await client.expectPicture(gl, "display 0", 0);
+  const { displays } = await client.client.ask();
+  assertEquals(displays.map(({ gl }) => [gl.draws, gl.acks]), [[201, 201], [200, 200]]);
+});
+
 Deno.test("e2e: gl: view saves the picture and tells the ledger", options, async () => {
   await using rig = await GlPeerRig.start();
   const { peer, gl, client } = rig;
