@@ -249,6 +249,10 @@ if (import.meta.main) {
       }  somebody looks at a memfd, as here: our ledger`,
     );
     console.log(
+      `   ${megabytes(bytesOf(`utmost, copies everything, a viewer at ${HERTZ} Hz`))}` +
+        "  and a viewer has it in shared memory, as here: our ledger",
+    );
+    console.log(
       `   ${megabytes(0)}  a dmabuf or an IOSurface: no step touches pixels (not measured: no GPU)`,
     );
     const all = headless.reduce((sum, { bytes }) => sum + bytes, 0);

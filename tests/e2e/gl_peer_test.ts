@@ -59,6 +59,7 @@ for (const isWatched of [true, false]) {
       const { display } = await client.report();
       assertEquals([display.gl.draws, display.gl.acks], [DRAWS, DRAWS]);
       assertGreater(display.gl.scanouts, DRAWS / 4);
+      assertEquals(display.gl.copies >= DRAWS, isWatched, "whether draws are copied");
       assertEquals((await gl.info()).owed, 0);
       await expectNoGrowth(client, before);
       await client.expectPicture(gl, "afterwards");

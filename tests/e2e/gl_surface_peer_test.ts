@@ -57,7 +57,7 @@ for (const isWatched of [true, false]) {
       await client.watch(isWatched);
       await gl.scanout({ ...shape, seed: 1 });
       await gl.draw();
-      await client.picture();
+      await client.picture(); // opens what only pictures take
       const before = await footprint(client);
       let seed = 2;
       for (const [what, fault] of Object.entries(faults)) {
@@ -83,7 +83,9 @@ for (const isWatched of [true, false]) {
     const { gl, client } = rig;
     await client.watch(isWatched);
     await gl.flood(SCANOUTS / 4, { ...shape, seed: 1 });
+    await gl.scanout({ ...shape, seed: 2 });
     await gl.draw();
+    await client.expectPicture(gl, "the first one"); // opens what only pictures take
     const before = await footprint(client);
     await gl.flood(SCANOUTS * 3 / 4, { ...shape, seed: 7 });
     await gl.draw();
