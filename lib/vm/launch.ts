@@ -217,7 +217,10 @@ async function startThreads(
   options: { renderNode?: string; shim?: string },
   stack: AsyncDisposableStack,
 ): Promise<DisplayThreads> {
-  const { DisplayThreads } = await import("./display_threads.ts");
+  const [{ DisplayThreads }] = await Promise.all([
+    import("./display_threads.ts"),
+    import("./thread_screen.ts"), // taken by `Screens` once SPICE is attached, which should not wait
+  ]);
   if (stack.disposed) throw new DOMException("the launch has failed", "AbortError");
   return stack.use(DisplayThreads.start(options));
 }
