@@ -65,6 +65,8 @@ export type LentTexture = Omit<SharedTexture, "fd"> & { fd: OwnedFd | undefined 
 export interface ThreadOptions {
   /** Which GPU EGL should take, where it can choose. */
   renderNode?: string;
+  /** The ledger to go on with, of the thread whose place this one takes; an empty one if left out. */
+  ledger?: GlLedger;
   /** Another module than `display_worker.ts`; for tests. */
   entry?: URL;
   /** How much longer than a draw may take the thread may stay away, in milliseconds; 5 s if left out. */
@@ -96,7 +98,7 @@ interface Current {
 export class DisplayThread implements AsyncDisposable {
   /** Numbers that the thread tells at any time. */
   readonly cells = new DisplayCells();
-  readonly ledger = new GlLedger();
+  readonly ledger: GlLedger;
   /** Who is told of the display. */
   events: DisplayThreadEvents | undefined;
   /** What the display shows. */
@@ -123,6 +125,7 @@ export class DisplayThread implements AsyncDisposable {
     const { renderNode, entry = new URL("./display_worker.ts", import.meta.url) } = options;
     this.#shim = shim;
     this.#options = options;
+    this.ledger = options.ledger ?? new GlLedger();
     const { waker, wakeUp } = openWaker(shim);
     this.#waker = waker;
     this.#wakeUp = wakeUp.take();

@@ -36,7 +36,8 @@ export class DisplayThreads implements AsyncDisposable {
     const before = this.#threads.get(id);
     if (before?.isUsable) return before;
     if (before !== undefined) this.#lost.push(before);
-    const thread = DisplayThread.start(this.#shim, this.#options);
+    const ledger = before === undefined ? {} : { ledger: before.ledger };
+    const thread = DisplayThread.start(this.#shim, { ...this.#options, ...ledger });
     this.#threads.set(id, thread);
     return thread;
   }

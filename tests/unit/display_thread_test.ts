@@ -189,10 +189,11 @@ shimTest(
     );
     assertEquals(rig.defects.length, 1);
     await until("another", () => rig.peers.length === 2 && rig.events.at(-1) === "display 0 up");
+    const { copies } = rig.report.gl;
     rig.peer.scanout(64);
     await rig.peer.drawn();
     await until("the picture", () => rig.report.width === 64);
-    assertEquals(rig.report.gl.copies, 1); // who watched goes on watching
+    assertEquals(rig.report.gl.copies, copies + 1); // who watched goes on watching
     watching[Symbol.dispose]();
   },
 );
