@@ -10,6 +10,8 @@ enum {
   PIXEL_BYTES = 4,
   WRITER_MS = 100,  /* how long a copy waits for the guest's drawing */
   COPY_MS = 500,    /* and for itself, before it is given up */
+  TURN_PIXELS = 512, /* rows up to this long are turned in memory, and longer ones one by
+                        one: a call costs about as much as copying so many pixels */
 };
 static const uint64_t ns_per_ms = 1000 * 1000;
 
@@ -43,7 +45,6 @@ static void upload(struct utm_egl *egl, const struct egl_rect *part, const uint8
                         GL_UNSIGNED_BYTE, pixels);
     return;
   }
-  /* Turning lines so costs less than a texture between and a draw. */
   if (egl->row_lengths) gl->glPixelStorei(GL_UNPACK_ROW_LENGTH, 0);
   for (GLsizei i = 0; i < height; i++, pixels += stride) {
     gl->glTexSubImage2D(target, 0, x, y + i, width, 1, egl->picture.format,
@@ -100,7 +101,7 @@ static int32_t copy_memory(struct utm_egl *egl, const struct egl_rect *part, uin
 
   egl->gl.glBindTexture(egl_texture_target(egl->picture.texture.sampler),
                         egl->picture.texture.name);
-  if (order == egl->picture.format) {
+  if (order == egl->picture.format && (!scanout->bottom_up || part->width > TURN_PIXELS)) {
     upload(egl, part, pixels, stride);
   } else {
     *bytes += count * scanout->format->bytes;
