@@ -78,14 +78,15 @@ static pid_t start_server(char display[16]) {
     _exit(127);
   }
   close(ends[1]);
-  ssize_t count = read(ends[0], display + 1, 14);
+  size_t used = 1;
+  display[0] = ':';
+  while (used < 15 && read(ends[0], display + used, 1) == 1 && display[used] != '\n') used++;
+  display[used] = '\0';
   close(ends[0]);
-  if (count <= 0) { /* it is not there, or could not start */
+  if (used == 1) { /* it is not there, or could not start */
     waitpid(pid, NULL, 0);
     return -1;
   }
-  display[0] = ':';
-  display[count] = '\0'; /* in place of the newline */
   return pid;
 }
 
