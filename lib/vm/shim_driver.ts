@@ -3,6 +3,8 @@ import { EglContext } from "../../ffi/egl.ts";
 import type { OwnedFd } from "../../ffi/fd.ts";
 import type { Shim } from "../../ffi/load.ts";
 import { Scanout } from "../../ffi/scanout.ts";
+import { systemAccess } from "../qemu/host_access.ts";
+import { findUtmApp } from "../qemu/utm_app.ts";
 import type { GlDriver, GlPipeline, ScanoutShape } from "../display/gl_interfaces.ts";
 
 /** Opens buffers and EGL by the native library, which must stay open. */
@@ -22,6 +24,19 @@ export class ShimDriver implements GlDriver<OwnedFd, Scanout> {
 
   openPipeline(): GlPipeline<Scanout> {
     const renderNode = this.#renderNode;
-    return EglContext.open(this.#shim, renderNode === undefined ? {} : { renderNode });
+    const libraryFolder = angleFolder();
+    return EglContext.open(this.#shim, {
+      ...(renderNode === undefined ? {} : { renderNode }),
+      ...(libraryFolder === undefined ? {} : { libraryFolder }),
+    });
   }
+}
+
+/**
+ * Where macOS has an EGL: the system has none, but UTM.app brings ANGLE, with which its QEMU draws.
+ *
+ * @throws {HostError} `UTMOST_UTM_APP` names something else.
+ */
+function angleFolder(): string | undefined {
+  return Deno.build.os === "darwin" ? findUtmApp(systemAccess())?.frameworks : undefined;
 }
