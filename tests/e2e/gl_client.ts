@@ -29,6 +29,8 @@ await using remote = await RemoteScreens.attach({ path }, {
 const { screens } = remote;
 using lent = new DisposableStack();
 let watch: Disposable | undefined;
+/** A viewer is told of each frame: what it was lent is up to date then. */
+let following: Disposable | undefined;
 
 async function answer(line: string): Promise<unknown> {
   const [command, id = "0", file = ""] = line.split(" ");
@@ -52,6 +54,7 @@ async function answer(line: string): Promise<unknown> {
     case "texture": {
       const texture = await screens.texture(0, AbortSignal.timeout(PICTURE_MS));
       if (texture?.fd !== undefined) lent.use(texture.fd);
+      following ??= lent.use(screens.follow(() => {}));
       return { texture: texture && { ...texture, fd: texture.fd?.number ?? -1 } };
     }
     default:

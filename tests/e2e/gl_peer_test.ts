@@ -1,8 +1,9 @@
 /** GL scanouts of memfds from the real server: what is shown, and what is survived. */
-import { assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater } from "@std/assert";
 import { decode } from "fast-png";
 import { join } from "@std/path";
 import { pause, retry } from "../../lib/base/deadline.ts";
+import type { SharedTexture } from "../../lib/display/gl_interfaces.ts";
 import type { GlScanoutOptions } from "./gl_peer.ts";
 import {
   assertSamePixels,
@@ -15,6 +16,7 @@ import { fromFileUrl } from "@std/path";
 
 const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
 const FORMATS = "XR24 AR24 XB24 AB24 RX24 RA24 BX24 BA24 RG16 XR30 AR30 XB30 AB30".split(" ");
+const [XR24, AR24] = [0x34325258, 0x34325241];
 const DRAWS = 20_000;
 const SCANOUTS = 10_000;
 const options = { timeout: 180_000 };
@@ -202,6 +204,35 @@ Deno.test("e2e: gl: watching begins and ends at any time", options, async () => 
   assertEquals([display.gl.draws, display.gl.acks], [20, 20]);
 });
 
+Deno.test("e2e: gl: a viewer is lent the picture", options, async () => {
+  await using rig = await GlPeerRig.start();
+  const { gl, client } = rig;
+  await client.watch(true);
+  for (const shape of [{ width: 70, height: 40 }, { width: 33, height: 21, y0top: true }]) {
+    await gl.scanout({ ...shape, seed: 1 });
+    await gl.draw();
+    const texture = await client.texture();
+    assert(texture !== undefined, "nothing is lent");
+    assertEquals([texture.width, texture.height], [shape.width, shape.height]);
+    assertEquals(texture.kind, "memory"); // there is no GPU
+    for (const seed of [2, 3]) {
+      const area = { x: 3, y: 5, w: 20, h: 10 };
+      await gl.paint(seed, area);
+      await gl.draw(area); // its copy may come later: nobody waits for viewers
+      await retry("the picture in the memory that is lent", async () => {
+        try {
+          assertSamePixels(await lentPicture(client, texture), await gl.expect(), "the memory");
+        } catch (cause) {
+          throw new Deno.errors.Busy("the memory is not up to date", { cause });
+        }
+      }, {
+        timeoutMs: 5000,
+        canSucceedLater: (error) => error instanceof Deno.errors.Busy,
+      });
+    }
+  }
+});
+
 Deno.test("e2e: gl: two displays", options, async () => {
   await using rig = await GlPeerRig.start(undefined, 2);
   const { peer, gl, client } = rig;
@@ -260,6 +291,22 @@ Deno.test("e2e: gl: view saves the picture and tells the ledger", options, async
   }
   assertSamePixels({ width: png.width, pixels }, await gl.expect(), "the file");
 });
+
+/** What the memory that a client lends holds. */
+async function lentPicture(
+  { client }: GlClient,
+  { fd, width, height, stride, fourcc }: SharedTexture,
+): Promise<{ width: number; pixels: Uint32Array }> {
+  const bytes = await Deno.readFile(`/proc/${client.pid}/fd/${fd}`);
+  const view = new DataView(bytes.buffer);
+  const isBlueFirst = fourcc === XR24 || fourcc === AR24;
+  const pixels = new Uint32Array(width * height);
+  for (let at = 0; at < pixels.length; at++) {
+    const word = view.getUint32(Math.floor(at / width) * stride + at % width * 4, true);
+    pixels[at] = isBlueFirst ? word : word >> 16 & 0xff | word & 0xff00 | (word & 0xff) << 16;
+  }
+  return { width, pixels };
+}
 
 /** A picture of this width, once there is one. */
 async function retryPicture(
