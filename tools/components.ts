@@ -199,6 +199,15 @@ export const COMPONENTS: readonly Component[] = [
       packages: [["spice-vdagent"], ["xvfb"], ["xclip"], ["x11-xserver-utils"]],
     },
   },
+  {
+    what: "an arm64 Linux without a kernel, on which deno task native:cross runs C tests",
+    level: "all",
+    linux: {
+      present: ["qemu-aarch64", "/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1"],
+      packages: [["qemu-user"], ["libc6-arm64-cross"]],
+    },
+    optional: true,
+  },
   netboot("amd64"),
   netboot("arm64"),
 ];

@@ -18,7 +18,10 @@ const LC_VERSION_MIN_MACOSX = 0x24;
 const LC_BUILD_VERSION = 0x32;
 const LC_DYLD_EXPORTS_TRIE = 0x80000033;
 const LC_DYLD_INFO = [0x22, 0x80000022];
+const LC_SEGMENT_64 = 0x19;
 const PLATFORM_MACOS = 1;
+/** Source: mach-o/loader.h, EXPORT_SYMBOL_FLAGS_REEXPORT. */
+const EXPORT_REEXPORT = 0x08;
 
 /** Whether the bytes begin like a Mach-O file for 64 bits. */
 export function isMacho(bytes: Uint8Array): boolean {
@@ -80,11 +83,39 @@ function readCommand(file: ImageBytes, command: ImageBytes, image: NativeImage):
     image.minimumMacOs = version(command.u32(12));
   }
   if (type === LC_DYLD_EXPORTS_TRIE) {
-    image.exports.push(...trieOf(file.part(command.u32(8), command.u32(12))));
+    image.exports.push(...trieOf(file.part(command.u32(8), command.u32(12))).keys());
   }
   if (LC_DYLD_INFO.includes(type)) {
-    image.exports.push(...trieOf(file.part(command.u32(40), command.u32(44))));
+    image.exports.push(...trieOf(file.part(command.u32(40), command.u32(44))).keys());
   }
+}
+
+/**
+ * The bytes that begin at an exported name: the code of a function, as it is before anything is
+ * linked.
+ *
+ * @throws {NativeImageError} when nothing is exported by that name, or the file is damaged.
+ */
+export function bytesAt(bytes: Uint8Array, name: string, length: number): Uint8Array {
+  const file = new ImageBytes("Mach-O", bytes);
+  const commands = [...commandsOf(file)];
+  let address: number | undefined;
+  for (const command of commands) {
+    const type = command.u32(0);
+    const at = type === LC_DYLD_EXPORTS_TRIE ? 8 : LC_DYLD_INFO.includes(type) ? 40 : undefined;
+    if (at === undefined) continue;
+    address ??= trieOf(file.part(command.u32(at), command.u32(at + 4))).get(name);
+  }
+  if (address === undefined) throw file.fault(`it exports no ${name}`);
+  for (const command of commands) {
+    if (command.u32(0) !== LC_SEGMENT_64) continue;
+    const offset = address - command.u64(24); // a library's addresses begin at 0
+    if (offset < 0 || offset + length > command.u64(48)) continue;
+    const start = command.u64(40) + offset;
+    file.part(start, length); // it is in the file
+    return bytes.subarray(start, start + length);
+  }
+  throw file.fault(`${name} is in no segment`);
 }
 
 /** The text of a command that holds its offset. */
@@ -99,11 +130,11 @@ function version(packed: number): string {
 }
 
 /**
- * The names in an export trie: each node has what it exports, then edges, each a text and the offset
+ * The names in an export trie, with their addresses where they have one: each node has what it exports, then edges, each a text and the offset
  * of a node below. No node is met twice in a sound one.
  */
-function trieOf(trie: ImageBytes): string[] {
-  const names: string[] = [];
+function trieOf(trie: ImageBytes): Map<string, number | undefined> {
+  const names = new Map<string, number | undefined>();
   if (trie.length === 0) return names;
   const seen = new Set<number>();
   const open: [at: number, name: string][] = [[0, ""]];
@@ -112,7 +143,7 @@ function trieOf(trie: ImageBytes): string[] {
     if (seen.has(start)) throw trie.fault("its exports go in a circle");
     seen.add(start);
     const own = uleb(trie, start);
-    if (own.value > 0) names.push(name.replace(/^_/, ""));
+    if (own.value > 0) names.set(name.replace(/^_/, ""), addressOf(trie, own.end));
     let at = own.end + own.value;
     const edges = trie.u8(at++);
     for (let edge = 0; edge < edges; edge++) {
@@ -123,6 +154,12 @@ function trieOf(trie: ImageBytes): string[] {
     }
   }
   return names;
+}
+
+/** The address in what a node exports; none where it passes on what another library exports. */
+function addressOf(trie: ImageBytes, at: number): number | undefined {
+  const flags = uleb(trie, at);
+  return (flags.value & EXPORT_REEXPORT) === 0 ? uleb(trie, flags.end).value : undefined;
 }
 
 /** A number of 7 bits a byte, the least first. */

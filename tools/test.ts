@@ -5,6 +5,7 @@
  * `deno task test` calls it, after the setup.
  */
 import { type Counts, parseSummary, sum, verdict } from "./suite_summary.ts";
+import { whyNoZigHere } from "./zig.ts";
 
 /** One suite: a task of `deno.json`. */
 interface Suite {
@@ -18,6 +19,7 @@ interface Suite {
 const SUITES: readonly Suite[] = [
   { task: "static", summary: false, minutes: 5 },
   { task: "test:native", summary: true, minutes: 5 },
+  ...(whyNoZigHere() === undefined ? [{ task: "native:cross", summary: true, minutes: 10 }] : []),
   { task: "test:unit", summary: true, minutes: 5 },
   { task: "test:e2e", summary: true, minutes: 25 },
 ];

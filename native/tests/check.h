@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static int passed;
@@ -44,6 +45,12 @@ static inline void require(bool ok, const char *what) {
   if (ok) return;
   perror(what);
   exit(1);
+}
+
+/* Whether RUN says that an emulator of another processor runs this, such as qemu-aarch64. */
+static inline bool is_emulated(void) {
+  const char *run = getenv("RUN");
+  return run && strstr(run, "qemu-") == run;
 }
 
 /* How many descriptors are open now. */

@@ -12,8 +12,9 @@ ON_MESA := 1 -
 ON_ANGLE := 2 $(ANGLE)
 ON_NEWER_MESA := 1 $(if $(WITH_NEWER_MESA),-,$(NEWER_MESA))
 
-EGL_TESTS_linux := $(addprefix build/sanitized/,egl_test egl_gpu_test egl_display_test \
-  egl_window_test egl_surface_test egl_standin/libEGL.so.1) build/egl_soak
+EGL_TESTS_linux := $(addprefix build/sanitized/,egl_display_test egl_standin/libEGL.so.1) \
+  $(if $(filter gl,$(LEFT_OUT)),,$(addprefix build/sanitized/,egl_test egl_gpu_test \
+  egl_window_test egl_surface_test) build/egl_soak)
 EGL_TESTS_darwin := build/sanitized/egl_test
 EGL_TESTS := $(EGL_TESTS_$(PLATFORM))
 
@@ -23,8 +24,7 @@ STANDIN_TESTS += $(filter %/egl_surface_test,$(EGL_TESTS))
 build/sanitized/egl_surface_test: LDFLAGS += -Wl,--disable-new-dtags
 
 EGL_FRAMES := 3000
-EGL_RUNS_linux := \
-  "./build/sanitized/egl_display_test build/sanitized/egl_standin" \
+EGL_RUNS_gl := \
   "./build/sanitized/egl_test egl-on-mesa $(ON_MESA)" \
   "./build/sanitized/egl_gpu_test egl-gpu-on-mesa $(ON_MESA)" \
   "./build/sanitized/egl_surface_test egl-surface-on-mesa $(ON_MESA)" \
@@ -36,6 +36,8 @@ EGL_RUNS_linux := \
   "./build/egl_soak egl-soak-on-mesa $(ON_MESA) $(EGL_FRAMES)" \
   "./build/egl_soak egl-soak-on-angle $(ON_ANGLE) $(EGL_FRAMES)" \
   "$(WITH_NEWER_MESA) ./build/egl_soak egl-soak-on-mesa-25 $(ON_NEWER_MESA) $(EGL_FRAMES)"
+EGL_RUNS_linux := "./build/sanitized/egl_display_test build/sanitized/egl_standin" \
+  $(if $(filter gl,$(LEFT_OUT)),,$(EGL_RUNS_gl))
 EGL_RUNS_darwin := "./build/sanitized/egl_test egl-on-angle $(ON_ANGLE)"
 EGL_RUNS := $(EGL_RUNS_$(PLATFORM))
 

@@ -89,6 +89,10 @@ static void test_most_descriptors_of_a_message(void) {
 static void test_surplus_descriptors_are_closed(void) {
   static const size_t sizes[] = {2, 3, UTM_FDS_MAX, UTM_FDS_MAX + 1, 50};
   int32_t ends[2];
+  if (is_emulated()) {
+    printf("left out: the emulator itself keeps the descriptors that it cuts off\n");
+    return;
+  }
   open_pair(ends);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     int32_t got = -7;
