@@ -242,7 +242,8 @@ enum {
 };
 
 /* The same for utm_shim_egl_present, on the display that the window is on, which
- * must stay open until the context is closed. */
+ * must stay open as long as the process: EGL keeps what it knows of it, by its
+ * address, which another display may have once this one is gone. */
 UTM_EXPORT int32_t utm_shim_egl_open_window_system(int32_t api, const char *library_folder,
                                                    int32_t window_system,
                                                    void *native_display,
