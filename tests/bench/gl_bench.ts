@@ -12,6 +12,9 @@
  * turns, and begin with another one each round, so that a machine that slows down meanwhile slows all
  * of them down; each has a server of its own. Times are the server's: from its call until the
  * acknowledgement is there.
+ *
+ * Without a GPU, what a viewer is lent is shared memory as well, which is read back for each frame
+ * that the viewer is told of: the cost of lending, whatever the viewer does with it.
  */
 import { parseArgs } from "@std/cli/parse-args";
 import { fromFileUrl } from "@std/path";

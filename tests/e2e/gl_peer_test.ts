@@ -1,7 +1,7 @@
 /** GL scanouts of memfds from the real server: what is shown, and what is survived. */
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { decode } from "fast-png";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import { pause, retry } from "../../lib/base/deadline.ts";
 import type { SharedTexture } from "../../lib/display/gl_interfaces.ts";
 import type { GlScanoutOptions } from "./gl_peer.ts";
@@ -12,7 +12,6 @@ import {
   GlClient,
   GlPeerRig,
 } from "./gl_peer_client.ts";
-import { fromFileUrl } from "@std/path";
 
 const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));
 const FORMATS = "XR24 AR24 XB24 AB24 RX24 RA24 BX24 BA24 RG16 XR30 AR30 XB30 AB30".split(" ");
