@@ -7,7 +7,8 @@
  * module resolves, and that the files which the binary carries get in.
  */
 import { parseArgs } from "@std/cli/parse-args";
-import { dirname, fromFileUrl, join, resolve } from "@std/path";
+import { dirname, fromFileUrl, join, relative, resolve } from "@std/path";
+import { SHIM_FILE } from "../ffi/find.ts";
 import { HostError, UsageError, UtmostError } from "../lib/base/errors.ts";
 import { ExitCode } from "../lib/base/exit_code.ts";
 
@@ -38,15 +39,36 @@ async function run(
   return { success, stdout: text(stdout), stderr: text(stderr) };
 }
 
-/** Compiles `main.ts` into `output`; what it carries is said in `deno.json`, under `compile`. */
+/** The native library, which has another name on each system: relative to ROOT. */
+const SHIM = `native/build/${SHIM_FILE}`;
+
+/** Compiles `main.ts` into `output`, which carries {@linkcode embeddedFiles}. */
 async function denoCompile(output: string, env: Record<string, string> = {}): Promise<Result> {
-  return await run(Deno.execPath(), ["compile", "-A", "-o", output, "main.ts"], env);
+  const args = ["compile", "-A", "--include", SHIM, "-o", output, "main.ts"];
+  return await run(Deno.execPath(), args, env);
 }
 
-/** The files that `deno.json` puts into the binary, relative to ROOT. */
+/** The files that are put into the binary, relative to ROOT: those of `deno.json`, and the library. */
 async function embeddedFiles(): Promise<string[]> {
   const config = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
-  return config.compile.include;
+  return [SHIM, ...config.compile.include];
+}
+
+/** The modules of ours that `entry` imports, itself among them; absolute paths. */
+async function modulesOf(entry: string): Promise<string[]> {
+  const { success, stdout, stderr } = await run(Deno.execPath(), ["info", "--json", entry]);
+  if (!success) throw new UtmostError(`Cannot compile: ${stderr.trim()}`, ExitCode.defect);
+  const { modules } = JSON.parse(stdout) as { modules: { specifier: string }[] };
+  return modules.map(({ specifier }) => specifier)
+    .filter((specifier) => specifier.startsWith("file:"))
+    .map((specifier) => fromFileUrl(specifier));
+}
+
+/** The modules that Workers alone import: nothing of `main.ts` brings them in. */
+async function workerModules(): Promise<string[]> {
+  const ofMain = new Set(await modulesOf("main.ts"));
+  const ofWorkers = (await Promise.all((await workers()).map(modulesOf))).flat();
+  return [...new Set(ofWorkers)].filter((path) => !ofMain.has(path));
 }
 
 /** Every Worker's entry; nothing imports them, so they must be named to get in. */
@@ -100,11 +122,13 @@ async function proveContents(): Promise<string[]> {
       throw new UtmostError(`Cannot compile: ${stderr.trim()}`, ExitCode.defect);
     }
     const binary = await Deno.readFile(output);
-    for (const file of files) {
+    const modules = (await workerModules()).map((path) => relative(ROOT, path));
+    const contents = [...new Set([...files, ...modules])];
+    for (const file of contents) {
       if (holds(binary, await Deno.readFile(join(ROOT, file)))) continue;
       throw new UtmostError(`Cannot compile: ${file} is not in the result`, ExitCode.defect);
     }
-    return files;
+    return contents;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -141,6 +165,26 @@ async function compare(binary: string): Promise<void> {
   }
 }
 
+/**
+ * Has the binary open the native library that it carries.
+ *
+ * @throws {UtmostError} It does not.
+ */
+export async function expectShim(binary: string): Promise<void> {
+  // Its status tells whether there is a QEMU, which there need not be.
+  const { stdout, stderr } = await run(binary, ["doctor", "--json"], { UTMOST_SHIM: "" });
+  let shim: { from?: unknown; why?: unknown } | undefined;
+  try {
+    shim = JSON.parse(stdout).nativeShim;
+  } catch { /* it has printed something else */ }
+  if (shim?.from === "carried") return;
+  throw new UtmostError(
+    `Cannot use the result: it does not open the native library that it carries: ` +
+      `${shim?.why ?? shim?.from ?? stderr.trim()}`,
+    ExitCode.defect,
+  );
+}
+
 async function compile(binary: string): Promise<void> {
   const native = await run("make", ["-s", "-C", "native"]);
   if (!native.success) {
@@ -166,6 +210,7 @@ async function compile(binary: string): Promise<void> {
   }
   try {
     await compare(binary);
+    await expectShim(binary);
   } catch (error) {
     await Deno.remove(binary);
     throw error;

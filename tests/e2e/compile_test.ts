@@ -1,5 +1,6 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
+import { SHIM_FILE } from "../../ffi/find.ts";
 
 const ROOT = fromFileUrl(new URL("../..", import.meta.url));
 
@@ -27,7 +28,17 @@ for (
 ) {
   Deno.test(`e2e: compile: ${name} for a result is a failure and is removed`, async () => {
     const { code, output, left } = await compileWith(path);
-    assertStringIncludes(output, "every module of main.ts resolves; embedded: native/build/");
+    const embedded =
+      /^compile: every module of main\.ts resolves; embedded: (.*)$/m.exec(output)?.[1]
+        ?.split(", ") ?? [];
+    for (
+      const file of [
+        `native/build/${SHIM_FILE}`, // opened by the launch and by each display's thread
+        "native/build/utmost-qemu-host",
+        "lib/vm/display_worker.ts",
+        "lib/vm/serve_display.ts", // which nothing but the Worker imports
+      ]
+    ) assert(embedded.includes(file), `${file} is not in ${embedded}`);
     assertStringIncludes(output, "expected what the sources print");
     assertEquals([code, left], [1, 0]);
   });
