@@ -70,6 +70,8 @@ export interface ShimReport {
   abi: number | null;
   /** Why it is not used; null where it is. */
   why: string | null;
+  /** What to do about that, where something is known. */
+  hint?: string;
 }
 
 /** A UTM.app. */
@@ -176,8 +178,11 @@ export async function reportHost(access: HostAccess, options: ReportOptions): Pr
 }
 
 /** What is reported where the native shim cannot be used. */
-export function noShim(why: string): ShimReport {
-  return { present: false, path: null, from: null, abi: null, why };
+export function noShim(why: string, hint?: string): ShimReport {
+  return {
+    ...{ present: false, path: null, from: null, abi: null, why },
+    ...(hint === undefined ? {} : { hint }),
+  };
 }
 
 function reportUtmApp(access: HostAccess, host: Host): UtmAppReport | null {

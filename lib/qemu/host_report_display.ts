@@ -66,12 +66,13 @@ const SHIM_ORIGINS: Record<ShimOrigin, string> = {
   downloaded: "downloaded",
 };
 
-function shimFinding({ path, from, abi, why }: ShimReport): Finding {
+function shimFinding({ path, from, abi, why, hint }: ShimReport): Finding {
   const topic = "native shim";
-  if (path === null || from === null) {
-    return { topic, status: "note", text: why ?? "there is none" };
+  if (path !== null && from !== null) {
+    return { topic, status: "ok", text: `${path}, ${SHIM_ORIGINS[from]}, ABI ${abi}` };
   }
-  return { topic, status: "ok", text: `${path}, ${SHIM_ORIGINS[from]}, ABI ${abi}` };
+  const text = why ?? "there is none";
+  return { topic, status: "note", text, ...(hint === undefined ? {} : { hint }) };
 }
 
 function spiceFinding({ host, qemu }: HostReport): Finding {

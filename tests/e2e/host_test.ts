@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { HostError } from "../../lib/base/errors.ts";
+import { SHIM_ABI } from "../../ffi/load.ts";
 import { systemAccess } from "../../lib/qemu/host_access.ts";
 import { tryAccelerator } from "../../lib/qemu/host_accelerators.ts";
 import { findBinary } from "../../lib/qemu/host_binaries.ts";
@@ -201,6 +202,35 @@ Deno.test("e2e: host: doctor prints findings, and one JSON document", () =>
     const report = JSON.parse((await doctor("--json")).stdout);
     assert(report.qemu.some((it: { architecture: string }) => it.architecture === "x86_64"));
     assertEquals((await doctor("--qemu", "/nonexistent")).code, 5);
+  }));
+
+Deno.test("e2e: host: doctor says which native library is used, or why none is", () =>
+  withFolder(async (folder) => {
+    const doctor = async (named: string, ...args: string[]) => {
+      const { stdout } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", new URL("../../main.ts", import.meta.url).pathname, "doctor", ...args],
+        env: { XDG_CACHE_HOME: folder, UTMOST_SHIM: named },
+      }).output();
+      return new TextDecoder().decode(stdout);
+    };
+    const shimOf = async (named: string) => JSON.parse(await doctor(named, "--json")).nativeShim;
+    const built = await shimOf("");
+    assertEquals([built.present, built.from, built.abi, built.why], [
+      true,
+      "built",
+      SHIM_ABI,
+      null,
+    ]);
+    assertStringIncludes(await doctor(""), `${built.path}, built from source, ABI ${SHIM_ABI}`);
+    const copy = `${folder}/copy.so`;
+    await Deno.copyFile(built.path, copy);
+    const named = await shimOf(copy);
+    assertEquals([named.path, named.from], [copy, "UTMOST_SHIM"]);
+    const none = `${folder}/none.so`;
+    const missing = await shimOf(none);
+    assertEquals([missing.present, missing.path, missing.from], [false, null, null]);
+    assertStringIncludes(missing.why, `"${none}", which UTMOST_SHIM names`);
+    assertStringIncludes(await doctor(none), "hint: Set UTMOST_SHIM to a libutm_shim");
   }));
 
 /** Waits until more than `lines` starts are in the log. */

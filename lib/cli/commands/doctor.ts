@@ -39,7 +39,7 @@ async function lookForShim(): Promise<ShimReport> {
     return { present: true, path: shim.path, from: found?.from ?? null, abi: SHIM_ABI, why: null };
   } catch (error) {
     if (!(error instanceof ShimError)) throw error;
-    return noShim(error.message);
+    return noShim(error.message, error.hint);
   }
 }
 
