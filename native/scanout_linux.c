@@ -30,6 +30,11 @@ static int64_t size_of(const struct utm_scanout *scanout) {
   return fstat(scanout->fd, &info) == 0 ? (int64_t)info.st_size : -1;
 }
 
+static bool is_large_enough(const struct utm_scanout *scanout) {
+  int64_t size = size_of(scanout);
+  return size >= 0 && (uint64_t)size >= scanout_size(scanout);
+}
+
 static bool is_same(const struct utm_scanout *a, const struct utm_scanout *b) {
   return a->kind == b->kind && a->id[0] == b->id[0] && a->id[1] == b->id[1] &&
          a->width == b->width && a->height == b->height && a->stride == b->stride &&
@@ -52,8 +57,7 @@ int32_t scanout_identify(struct utm_scanout *scanout, const uint32_t shape[5],
       scanout->stride > SCANOUT_STRIDE_MAX) {
     return -EINVAL;
   }
-  int64_t size = size_of(scanout);
-  if (size < 0 || (uint64_t)size < scanout_size(scanout)) return -EINVAL;
+  if (!is_large_enough(scanout)) return -EINVAL;
   return previous && is_same(scanout, previous) ? 0 : scanout->kind;
 }
 
@@ -75,7 +79,10 @@ static bool can_shrink(const struct utm_scanout *scanout) {
 /* Makes room for the pixels: a mapping, or memory that is filled at each read. */
 static int32_t prepare(struct utm_scanout *scanout) {
   scanout->copied = can_shrink(scanout);
-  if (!scanout->copied) return map(scanout);
+  if (!scanout->copied) {
+    /* It may have been made smaller before it was sealed, which is what counts. */
+    return is_large_enough(scanout) ? map(scanout) : -EIO;
+  }
   scanout->pixels = malloc(scanout_size(scanout));
   return scanout->pixels ? 0 : -ENOMEM;
 }

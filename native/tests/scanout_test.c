@@ -273,6 +273,22 @@ static void test_memory_that_shrinks(void) {
   close(ours);
 }
 
+/* A seal keeps what there is then, which may be too little already. */
+static void test_memory_that_is_sealed_once_it_has_shrunk(void) {
+  int fd = make_picture(false);
+  int ours = dup(fd);
+  struct utm_scanout *scanout;
+  uint32_t pixel;
+  uint64_t bytes;
+  require(open_picture(fd, 0, NULL, &scanout) > 0, "open");
+  require(ftruncate(ours, 0) == 0 && fcntl(ours, F_ADD_SEALS, F_SEAL_SHRINK) == 0, "seal");
+  CHECK_EQUAL(utm_shim_scanout_read(scanout, 0, 0, 1, 1, &pixel, 1, &bytes), -EIO);
+  require(ftruncate(ours, STRIDE * HEIGHT) == 0, "ftruncate");
+  CHECK_EQUAL(utm_shim_scanout_read(scanout, 0, 0, 1, 1, &pixel, 1, &bytes), 0);
+  utm_shim_scanout_close(scanout);
+  close(ours);
+}
+
 /* Memory that we may only write to cannot be read, and that is all. */
 static void test_memory_that_is_write_only(void) {
   int fd = make_picture(true);
@@ -361,6 +377,7 @@ int main(void) {
     test_random_shapes,
     test_other_descriptors,
     test_memory_that_shrinks,
+    test_memory_that_is_sealed_once_it_has_shrunk,
     test_memory_that_is_write_only,
     test_the_same_once_more,
     test_holders,
