@@ -114,6 +114,10 @@ static int32_t make_context(struct utm_egl *egl) {
  * it was lost, but not what belongs to the display: images and surfaces. */
 static void drop_context(struct utm_egl *egl) {
   const struct egl_calls *gl = &egl->gl;
+  bool current = egl->context && gl->eglGetCurrentContext() == egl->context;
+  /* Names mean something else in another context of this thread: none, and the calls
+   * do nothing. */
+  if (!current) gl->eglMakeCurrent(egl->display, NULL, NULL, NULL);
   egl_release_source(egl);
   egl_drop_images(egl);
   egl_drop_picture(egl);
@@ -121,11 +125,9 @@ static void drop_context(struct utm_egl *egl) {
   gl->glDeleteBuffers(1, &egl->vertices);
   egl->vertices = 0;
   memset(egl->programs, 0, sizeof egl->programs);
-  if (!egl->context) return;
-  if (gl->eglGetCurrentContext() == egl->context) {
-    gl->eglMakeCurrent(egl->display, NULL, NULL, NULL);
-  }
-  gl->eglDestroyContext(egl->display, egl->context);
+  if (current) gl->eglMakeCurrent(egl->display, NULL, NULL, NULL);
+  egl_drop_window(egl); /* made anew with the next context's configuration */
+  if (egl->context) gl->eglDestroyContext(egl->display, egl->context);
   egl->context = NULL;
 }
 
@@ -240,9 +242,8 @@ int32_t utm_shim_egl_close(struct utm_egl *egl) {
   /* Without a window, and whether or not it is lost: freeing what is not there any
    * more does nothing. */
   if (egl->context) gl->eglMakeCurrent(egl->display, NULL, NULL, egl->context);
-  egl_drop_source(egl);
-  if (egl->window) gl->eglDestroySurface(egl->display, egl->window);
   drop_context(egl);
+  egl_drop_source(egl);
   /* The display stays: every other context of the process, and a toolkit's, may be
    * on the same one, and eglTerminate would end them all. */
   gl->eglReleaseThread();

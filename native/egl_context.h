@@ -180,6 +180,9 @@ void egl_release_surface(IOSurfaceRef surface);
 int32_t egl_fit_picture(struct utm_egl *egl, const struct utm_scanout *scanout);
 void egl_drop_picture(struct utm_egl *egl);
 
+/* egl_present.c: destroys the surface of the window, which must not be current. */
+void egl_drop_window(struct utm_egl *egl);
+
 /* egl_copy.c: whether the pixels of a scanout lie in memory as R, G, B or as B, G, R,
  * with a byte more. */
 bool egl_is_rgba(const struct utm_scanout *scanout);

@@ -5,14 +5,17 @@
 
 enum { CONFIGS = 64 };
 
-static void drop_window(struct utm_egl *egl) {
-  const struct egl_calls *gl = &egl->gl;
+void egl_drop_window(struct utm_egl *egl) {
   if (!egl->window) return;
-  gl->eglMakeCurrent(egl->display, NULL, NULL, egl->context);
-  gl->eglDestroySurface(egl->display, egl->window);
+  egl->gl.eglDestroySurface(egl->display, egl->window);
   egl->window = NULL;
   egl->native_window = NULL;
   egl->window_interval = -1;
+}
+
+static void drop_window(struct utm_egl *egl) {
+  if (egl->window) egl->gl.eglMakeCurrent(egl->display, NULL, NULL, egl->context);
+  egl_drop_window(egl);
 }
 
 /* Makes a surface of the window: with the context's configuration if the window's

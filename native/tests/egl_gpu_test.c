@@ -215,6 +215,37 @@ static void test_resets(void) {
   utm_shim_egl_close(egl);
 }
 
+static EGLBoolean refuse_context(EGLDisplay display, EGLSurface to, EGLSurface from,
+                                 EGLContext context) {
+  return context ? 0 : standin.real.eglMakeCurrent(display, to, from, context);
+}
+
+/* What a context that cannot be had again leaves behind is not freed by its names in
+ * another one of the thread, where they are those of something else. */
+static void test_loss_beside_another_context(void) {
+  struct utm_egl *egl = open_standin();
+  struct utm_egl *other = open_egl_or_die();
+  struct buffer buffer = simple_buffer(WIDTH, HEIGHT);
+  draw(&buffer, 1);
+  CHECK_EQUAL(utm_shim_egl_import(egl, buffer.scanout), UTM_IMPORT_UPLOAD);
+  CHECK_EQUAL(copy_all(egl, &buffer), 0);
+  CHECK_EQUAL(utm_shim_egl_import(other, buffer.scanout), UTM_IMPORT_UPLOAD);
+  CHECK_EQUAL(copy_all(other, &buffer), 0);
+  CHECK_EQUAL(egl->picture.texture.name, other->picture.texture.name);
+  egl->gl.eglMakeCurrent = refuse_context;
+  CHECK_EQUAL(copy_all(egl, &buffer), -EIO);
+  CHECK(shows(other, &buffer, 1));
+  egl->gl.eglMakeCurrent = standin.real.eglMakeCurrent;
+  CHECK_EQUAL(copy_all(egl, &buffer), 0);
+  CHECK(shows(egl, &buffer, 1));
+  CHECK_EQUAL(copy_all(other, &buffer), 0);
+  egl->gl.eglMakeCurrent = refuse_context;
+  utm_shim_egl_close(egl);
+  CHECK(shows(other, &buffer, 1));
+  free_buffer(&buffer);
+  utm_shim_egl_close(other);
+}
+
 /* -- Exports of dmabufs --------------------------------------------------- */
 
 static void test_export_of_dmabuf(void) {
@@ -257,6 +288,7 @@ int main(int argc, char **argv) {
     test_fences,
     test_errors_of_gl,
     test_resets,
+    test_loss_beside_another_context,
     test_export_of_dmabuf,
     NULL,
   };

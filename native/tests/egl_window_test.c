@@ -220,9 +220,32 @@ static void test_windows_that_come_and_go(void) {
   close_window(&window);
 }
 
+static GLenum reset_once(void) {
+  static int calls;
+  return calls++ == 0 ? 0x8253 /* GL_GUILTY_CONTEXT_RESET */ : GL_NO_ERROR;
+}
+
+/* The window is shown in again after the context was lost. */
+static void test_loss(void) {
+  struct window window = open_window(64, 48);
+  struct buffer buffer = simple_buffer(64, 48);
+  draw(&buffer, 5);
+  utm_shim_egl_import(window.egl, buffer.scanout);
+  CHECK_EQUAL(copy_all(window.egl, &buffer), 0);
+  CHECK_EQUAL(present(&window, 0), 0);
+  window.egl->gl.glGetGraphicsResetStatusEXT = reset_once;
+  window.egl->resets = true;
+  draw(&buffer, 6);
+  CHECK_EQUAL(utm_shim_egl_copy(window.egl, 0, 0, 1, 1, NULL), UTM_COPY_REMADE);
+  CHECK_EQUAL(present(&window, 0), 0);
+  CHECK_EQUAL(count_wrong_in_window(&window, 64, 48, 0, 0, 1, &buffer, 6), 0);
+  free_buffer(&buffer);
+  close_window(&window);
+}
+
 int main(void) {
   static void (*const tests[])(void) = {
-    test_present, test_shapes_of_windows, test_windows_that_come_and_go, NULL,
+    test_present, test_shapes_of_windows, test_windows_that_come_and_go, test_loss, NULL,
   };
   char display_name[16];
   pid_t server = open_x11() ? start_server(display_name) : -1;
