@@ -102,13 +102,15 @@ export class Scanout implements Disposable {
     message: ScanoutMessage,
     previous?: Scanout,
   ): Scanout | undefined {
+    using taken = fd; // until C has it, and whatever throws before
     const { width, height, stride, fourcc, flags } = message;
     const at = new BigUint64Array(1);
+    const before = previous?.pointer ?? null;
     const kind = checked(
       shim.symbols.utm_shim_scanout_open(
-        fd.take(),
+        taken.take(),
         Uint32Array.of(width, height, stride, fourcc, flags),
-        previous?.pointer ?? null,
+        before,
         at,
       ),
       "open a scanout's buffer",

@@ -5,7 +5,7 @@ import { openPipe, type OwnedFd } from "../../ffi/fd.ts";
 import type { Shim } from "../../ffi/load.ts";
 import { createMemory, MappedMemory } from "../../ffi/memory.ts";
 import { readPipeId, Scanout, type ScanoutMessage } from "../../ffi/scanout.ts";
-import { shimTest } from "./open_shim.ts";
+import { shimTest, Traced } from "./open_shim.ts";
 
 const XR24 = 0x34325258;
 const MESSAGE: ScanoutMessage = { width: 5, height: 3, stride: 32, fourcc: XR24, flags: 0 };
@@ -73,6 +73,17 @@ memoryTest("Scanout.open refuses what makes no sense, by a code of its own", (sh
   const error = assertThrows(() => Scanout.open(shim, pipe, MESSAGE), ShimCallError);
   assertEquals(error.code, "EBADF");
 });
+
+memoryTest(
+  "Scanout takes the descriptor over also where the buffer before it was closed",
+  (shim) => {
+    const previous = opened(Scanout.open(shim, picture(shim), MESSAGE));
+    previous[Symbol.dispose]();
+    using traced = new Traced(shim);
+    assertThrows(() => Scanout.open(shim, traced.fd, MESSAGE, previous), TypeError);
+    assert(traced.isGone);
+  },
+);
 
 memoryTest("Scanout reads nothing beyond the picture, the array or its own end", (shim) => {
   const scanout = opened(Scanout.open(shim, picture(shim), MESSAGE));
