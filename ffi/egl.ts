@@ -213,7 +213,8 @@ export class EglContext implements Disposable {
    *
    * @param pixels As large as the picture: 0xffRRGGBB each, the top line first, without padding.
    * @returns The bytes that the CPU has copied.
-   * @throws {ShimCallError} `ENOENT`: there is no picture. `EINVAL`: `pixels` is too small.
+   * @throws {ShimCallError} `ENOENT`: nothing was copied, or a lost context took it along. `EINVAL`:
+   * `pixels` is too small.
    */
   read(pixels: Uint32Array): number {
     const result = this.#shim.symbols.utm_shim_egl_read(

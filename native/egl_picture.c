@@ -7,6 +7,7 @@
 
 enum {
   PIXEL_BYTES = 4,
+  PLANES = 4, /* the most that a dmabuf has */
   FOURCC_XR24 = 0x34325258, /* B, G, R, anything */
   FOURCC_AR24 = 0x34325241, /* B, G, R, alpha */
   FOURCC_XB24 = 0x34324258, /* R, G, B, anything */
@@ -135,7 +136,7 @@ int32_t utm_shim_egl_read(struct utm_egl *egl, uint32_t *pixels, uint32_t stride
   int32_t result = egl_enter(egl);
   if (result < 0) return result;
   const struct egl_texture *texture = &egl->picture.texture;
-  if (!texture->name) return -ENOENT;
+  if (!egl->picture.copied) return -ENOENT; /* a new one, if any, is black */
   uint64_t needed = (uint64_t)(texture->height - 1) * stride_pixels + texture->width;
   if (stride_pixels < texture->width || stride_pixels > INT32_MAX || needed > cap) {
     return -EINVAL;
@@ -155,14 +156,14 @@ static uint32_t opaque(uint32_t fourcc) {
 static int32_t export_dmabuf(struct utm_egl *egl, int32_t *fd, uint32_t shape[5]) {
   const struct egl_calls *gl = &egl->gl;
   int fourcc = 0, planes = 0, exported = -1;
-  uint64_t modifier = 0;
+  uint64_t modifiers[PLANES]; /* one for each */
   EGLint stride = 0, offset = 0;
   EGLImage image =
       gl->eglCreateImageKHR(egl->display, egl->context, EGL_GL_TEXTURE_2D,
                             (void *)(uintptr_t)egl->picture.texture.name, NULL);
   if (!image) return -ENOTSUP;
   bool done = gl->eglExportDMABUFImageQueryMESA(egl->display, image, &fourcc, &planes,
-                                                &modifier) &&
+                                                modifiers) &&
               planes == 1 &&
               gl->eglExportDMABUFImageMESA(egl->display, image, &exported, &stride, &offset);
   gl->eglDestroyImageKHR(egl->display, image);

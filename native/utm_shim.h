@@ -292,7 +292,8 @@ UTM_EXPORT int32_t utm_shim_egl_copy(struct utm_egl *egl, uint32_t x, uint32_t y
                                      uint32_t width, uint32_t height, uint64_t *cpu_bytes);
 
 /* Reads the picture back: 0xffRRGGBB words, the top line first, rows `stride_pixels`
- * apart, into room for `cap` words. -ENOENT: there is no picture; -EINVAL: no room. */
+ * apart, into room for `cap` words. -ENOENT: nothing was copied, or not since the
+ * picture was made anew; -EINVAL: no room. */
 UTM_EXPORT int32_t utm_shim_egl_read(struct utm_egl *egl, uint32_t *pixels,
                                      uint32_t stride_pixels, uint64_t cap,
                                      uint64_t *cpu_bytes);

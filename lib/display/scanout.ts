@@ -270,6 +270,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
     if (pipeline !== undefined && this.#isCopied) {
       const whole = new Uint32Array(buffer.width * buffer.height);
       this.#ledger.stage = "read";
+      this.#isCopied = false; // if this fails the picture may be lost, and is copied the next time
       this.#ledger.cpu(pipeline.read(whole));
       this.#isCopied = this.#isWatched; // what is drawn unwatched is not copied
       return cropped(whole, buffer.width, visible);

@@ -220,6 +220,23 @@ static EGLBoolean refuse_context(EGLDisplay display, EGLSurface to, EGLSurface f
   return context ? 0 : standin.real.eglMakeCurrent(display, to, from, context);
 }
 
+/* A reset that a read-back finds takes the picture with it: it does not turn black. */
+static void test_reset_while_reading(void) {
+  static uint32_t pixels[WIDTH * HEIGHT];
+  struct utm_egl *egl = open_standin();
+  struct buffer buffer = simple_buffer(WIDTH, HEIGHT);
+  draw(&buffer, 1);
+  utm_shim_egl_import(egl, buffer.scanout);
+  CHECK_EQUAL(copy_all(egl, &buffer), 0);
+  standin.gl_error = GL_CONTEXT_LOST;
+  CHECK_EQUAL(utm_shim_egl_read(egl, pixels, WIDTH, COUNT(pixels), NULL), -EIO);
+  CHECK_EQUAL(utm_shim_egl_read(egl, pixels, WIDTH, COUNT(pixels), NULL), -ENOENT);
+  CHECK_EQUAL(utm_shim_egl_copy(egl, 0, 0, 1, 1, NULL), UTM_COPY_REMADE);
+  CHECK(shows(egl, &buffer, 1));
+  free_buffer(&buffer);
+  utm_shim_egl_close(egl);
+}
+
 /* What a context that cannot be had again leaves behind is not freed by its names in
  * another one of the thread, where they are those of something else. */
 static void test_loss_beside_another_context(void) {
@@ -268,7 +285,7 @@ static void test_export_of_dmabuf(void) {
   for (int way = 0; way < 3; way++) { /* what a shape cannot say is not handed out */
     standin.refuse_export = way == 0;
     standin.export_offset = way == 1 ? 4096 : 0;
-    standin.export_planes = way == 2 ? 2 : 1;
+    standin.export_planes = way == 2 ? 4 : 1;
     CHECK_EQUAL(utm_shim_egl_export(egl, &fd, shape, &surface), UTM_EXPORT_MEMORY);
     CHECK_EQUAL(shape[2], WIDTH * 4);
     utm_shim_close(fd);
@@ -288,6 +305,7 @@ int main(int argc, char **argv) {
     test_fences,
     test_errors_of_gl,
     test_resets,
+    test_reset_while_reading,
     test_loss_beside_another_context,
     test_export_of_dmabuf,
     NULL,

@@ -185,7 +185,7 @@ static EGLBoolean standin_export_query(EGLDisplay display, EGLImage image, int *
   (void)image;
   *fourcc = (int)formats[1];
   *planes = standin.export_planes;
-  *modifiers = 0;
+  for (EGLint i = 0; i < standin.export_planes; i++) modifiers[i] = 0;
   return 1;
 }
 

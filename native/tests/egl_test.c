@@ -203,6 +203,7 @@ static void test_read(void) {
   CHECK_EQUAL(utm_shim_egl_read(egl, pixels, STRIDE, ROOM, NULL), -ENOENT);
   draw(&buffer, 3);
   utm_shim_egl_import(egl, buffer.scanout);
+  CHECK_EQUAL(utm_shim_egl_read(egl, pixels, STRIDE, ROOM, NULL), -ENOENT);
   copy_all(egl, &buffer);
   memset(pixels, 0x77, sizeof pixels);
   CHECK_EQUAL(utm_shim_egl_read(egl, pixels, STRIDE, ROOM, NULL), 0);

@@ -252,6 +252,18 @@ Deno.test("a context that is lost is opened again, once for each buffer", () => 
   assertEquals([rig.dones, rig.warnings.length], [13, 1]);
 });
 
+Deno.test("a picture that cannot be read back is copied anew for the next one", () => {
+  using rig = new Rig();
+  rig.scanouts.watch(true);
+  rig.show(1);
+  rig.draw();
+  rig.driver.failing.set("read", new ShimCallError("read the picture back", failure("EIO")));
+  assertStringIncludes(String(rig.scanouts.picture()), "EIO");
+  rig.driver.failing.clear();
+  rig.picture();
+  assertEquals(rig.driver.log.slice(3), ["copy 1 8x4+0+0", "read 1"]);
+});
+
 Deno.test("without EGL draws are acknowledged and pictures read by the CPU", () => {
   using rig = new Rig();
   rig.driver.failing.set("open", new ShimCallError("open EGL", failure("ENODEV")));
