@@ -5,7 +5,7 @@
  *
  * `deno task native:cross` calls it. The last line is `cross: N passed, N failed, N skipped`.
  */
-import { dirname, fromFileUrl, join, relative } from "@std/path";
+import { fromFileUrl, join, relative } from "@std/path";
 import { UtmostError } from "../lib/base/errors.ts";
 import { SHIM_ABI } from "../ffi/load.ts";
 import {
@@ -55,26 +55,13 @@ function say(line: string): void {
   console.log(`cross: ${line}`);
 }
 
-/** Brings a folder up to date with the sources; what has not changed is not built again. */
+/** Copies a folder, without what has been built in it. */
 async function copySources(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
-  const names = new Set<string>();
   for await (const { name, isDirectory } of Deno.readDir(from)) {
     if (from === SOURCES && name === "build") continue;
-    names.add(name);
     const [source, target] = [join(from, name), join(to, name)];
-    if (isDirectory) {
-      await copySources(source, target);
-      continue;
-    }
-    const bytes = await Deno.readFile(source);
-    const there = await Deno.readFile(target).catch(() => undefined);
-    const isSame = there?.length === bytes.length && there.every((byte, at) => byte === bytes[at]);
-    if (!isSame) await Deno.copyFile(source, target);
-  }
-  for await (const { name } of Deno.readDir(to)) {
-    const isBuild = dirname(to) === FOLDER && name === "build";
-    if (!isBuild && !names.has(name)) await Deno.remove(join(to, name), { recursive: true });
+    await (isDirectory ? copySources(source, target) : Deno.copyFile(source, target));
   }
 }
 
@@ -108,7 +95,10 @@ function make(
 ) {
   const folder = join(FOLDER, target.triple);
   const variables = [`PLATFORM=${target.platform}`, `CC=${zig.cc(triple)}`, "HOST_SIGN="];
-  return run("make", ["-s", "-C", folder, ...variables, ...args], { ...zig.env, RUN: runner });
+  return run("make", ["-s", "-C", folder, ...variables, ...args], {
+    ...zig.env,
+    TEST_RUNNER: runner,
+  });
 }
 
 /** Prints checks, and counts them. */
@@ -121,6 +111,7 @@ function report(target: CrossTarget, file: string, checks: readonly Check[]): Co
 /** Builds for one target, and looks at what came of it. */
 async function build(zig: Zig, target: CrossTarget): Promise<Counts> {
   const folder = join(FOLDER, target.triple);
+  await Deno.remove(folder, { recursive: true }).catch(() => {}); // by another compiler, maybe
   await copySources(SOURCES, folder);
   const extra = target.platform === "linux" ? ["build/print_abi"] : [];
   const { code, output } = await make(zig, target, target.triple, ["all", ...extra], "");

@@ -47,10 +47,10 @@ static inline void require(bool ok, const char *what) {
   exit(1);
 }
 
-/* Whether RUN says that an emulator of another processor runs this, such as qemu-aarch64. */
+/* Whether TEST_RUNNER says that an emulator of another processor runs this, such as qemu-aarch64. */
 static inline bool is_emulated(void) {
-  const char *run = getenv("RUN");
-  return run && strstr(run, "qemu-") == run;
+  const char *runner = getenv("TEST_RUNNER");
+  return runner && strncmp(runner, "qemu-", 5) == 0;
 }
 
 /* How many descriptors are open now. */

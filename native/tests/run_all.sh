@@ -8,7 +8,7 @@ passed=0
 failed=0
 skipped=0
 for command in "$@"; do
-  ${RUN-} $command >"$output" 2>&1
+  ${TEST_RUNNER-} $command >"$output" 2>&1
   status=$?
   grep -v '^ERR: .*ANGLE Display::initialize' "$output" # of renderers that ANGLE tries in vain
   counts=$(sed -n 's/^native [^:]*: \([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 0\4/p' \
