@@ -48,6 +48,9 @@ const LEFT_OUT: Record<CrossTarget["architecture"], Record<string, string>> = {
   },
 };
 
+/** Unit tests of what is called through FFI. */
+const BINDING_TESTS = ["shim_test.ts", "scanout_test.ts", "fd_connection_test.ts"];
+
 /** Frames that a soak of EGL draws here; `deno task test:native` draws more. */
 const SOAK_FRAMES = 300;
 
@@ -177,12 +180,25 @@ async function test(zig: Zig, target: CrossTarget): Promise<Counts> {
     `NEWER_MESA=${join(ROOT, ".cache/mesa-25")}`,
     "test",
   ], runner.join(" "));
+  return sum([told({ code, output }), ...skips]);
+}
+
+/** Has Deno use the library that was built for this system: the same calls, by another compiler. */
+async function testBinding(target: CrossTarget): Promise<Counts> {
+  const UTMOST_SHIM = join(FOLDER, target.triple, "build/libutm_shim.so");
+  const tests = BINDING_TESTS.map((name) => join(ROOT, "tests/unit", name));
+  const env = { UTMOST_SHIM, NO_COLOR: "1" };
+  return told(await run(Deno.execPath(), ["test", "-A", "--quiet", ...tests], env));
+}
+
+/** Prints what tests have printed, and counts them. */
+function told({ code, output }: Result): Counts {
   let counts: Counts | undefined;
   for (const line of output.trim().split("\n")) {
     console.log(line);
     counts = parseSummary(line) ?? counts;
   }
-  return sum([verdict(counts, code), ...skips]);
+  return verdict(counts, code);
 }
 
 if (import.meta.main) {
@@ -198,6 +214,9 @@ if (import.meta.main) {
       for (const target of CROSS_TARGETS) total = sum([total, await build(zig, target)]);
       for (const target of CROSS_TARGETS.filter(({ platform }) => platform === "linux")) {
         total = sum([total, await test(zig, target)]);
+        if (target.architecture === Deno.build.arch) {
+          total = sum([total, await testBinding(target)]);
+        }
       }
     } catch (error) {
       if (!(error instanceof UtmostError)) throw error;
