@@ -66,12 +66,20 @@ static bool can_draw_bgra(struct utm_egl *egl) {
   return gl->glGetError() == GL_NO_ERROR && complete;
 }
 
+/* Mesa's own drivers have the kernel order the use of a dmabuf between processes. ANGLE on
+ * Vulkan and NVIDIA's driver do not, and Mesa's zink, on Vulkan, only where that does. */
+static bool has_implicit_sync(const struct utm_egl *egl) {
+  const char *vendor = egl->gl.eglQueryString(egl->display, EGL_VENDOR);
+  const char *renderer = (const char *)egl->gl.glGetString(GL_RENDERER);
+  bool zink = renderer && strncmp(renderer, "zink", strlen("zink")) == 0;
+  return vendor && strstr(vendor, "Mesa") && !zink;
+}
+
 static void look_around(struct utm_egl *egl) {
   const struct egl_calls *gl = &egl->gl;
   bool image = has_gl(egl, "GL_OES_EGL_image") && gl->eglCreateImageKHR &&
                gl->eglDestroyImageKHR && gl->glEGLImageTargetTexture2DOES &&
                (has_egl(egl, "EGL_KHR_image_base") || has_egl(egl, "EGL_KHR_image"));
-  const char *vendor = gl->eglQueryString(egl->display, EGL_VENDOR);
 
   egl->images = image && has_egl(egl, "EGL_EXT_image_dma_buf_import");
   egl->external = image && has_gl(egl, "GL_OES_EGL_image_external");
@@ -83,9 +91,7 @@ static void look_around(struct utm_egl *egl) {
   egl->surfaces = has_egl(egl, "EGL_ANGLE_iosurface_client_buffer") && egl->config;
   egl->fences = has_egl(egl, "EGL_KHR_fence_sync") && gl->eglCreateSyncKHR &&
                 gl->eglDestroySyncKHR && gl->eglClientWaitSyncKHR;
-  /* Mesa's drivers order the use of a dmabuf between processes; ANGLE on Vulkan and
-   * NVIDIA's own driver do not. */
-  egl->implicit_sync = vendor && strstr(vendor, "Mesa");
+  egl->implicit_sync = has_implicit_sync(egl);
   egl->row_lengths = egl->es >= 3 || has_gl(egl, "GL_EXT_unpack_subimage");
   egl->pack_lengths = egl->es >= 3 || has_gl(egl, "GL_NV_pack_subimage");
   egl->bgra = has_gl(egl, "GL_EXT_texture_format_BGRA8888") && can_draw_bgra(egl);

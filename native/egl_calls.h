@@ -34,7 +34,6 @@
     (EGLDisplay, EGLenum type, void *buffer, EGLConfig, const EGLint *attributes))
 
 #define GL_NEEDED(X)                                                                         \
-  X(void, glActiveTexture, (GLenum unit))                                                    \
   X(void, glAttachShader, (GLuint program, GLuint shader))                                   \
   X(void, glBindAttribLocation, (GLuint program, GLuint index, const GLchar *name))          \
   X(void, glBindBuffer, (GLenum target, GLuint buffer))                                      \

@@ -142,8 +142,15 @@ static int32_t finish_copy(struct utm_egl *egl, bool ordered) {
 
 static int32_t copy_image(struct utm_egl *egl, const struct egl_rect *part) {
   struct egl_image *image = egl->source.image;
+  const struct egl_texture *texture = &image->texture;
   if (!egl->implicit_sync) egl_wait_for_writer(image->fd, WRITER_MS);
-  int32_t result = draw_into_picture(egl, &image->texture, part);
+  if (texture->sampler == SAMPLER_2D) {
+    /* What others have drawn since shows for sure in a texture that is given the image
+     * again; in an external one it always does. */
+    egl->gl.glBindTexture(GL_TEXTURE_2D, texture->name);
+    egl->gl.glEGLImageTargetTexture2DOES(GL_TEXTURE_2D, image->image);
+  }
+  int32_t result = draw_into_picture(egl, texture, part);
   return result < 0 ? result : finish_copy(egl, egl->implicit_sync);
 }
 

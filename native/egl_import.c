@@ -209,7 +209,8 @@ int32_t utm_shim_egl_import(struct utm_egl *egl, struct utm_scanout *scanout) {
   int32_t entered = egl_enter(egl);
   egl_drop_source(egl);
   if (!scanout) egl_drop_images(egl);
-  if (entered < 0 || !scanout) return entered;
+  if (!scanout) return 0; /* also where the context, and with it all there was, is lost */
+  if (entered < 0) return entered;
 
   egl->source.scanout = scanout_hold(scanout);
   int32_t result = use(egl, scanout);

@@ -164,6 +164,29 @@ static void test_contexts(void) {
   CHECK_EQUAL(try_open(UTM_EGL_MESA, NULL), -ENOTSUP);
 }
 
+static void test_drivers_that_order_copies(void) {
+  static const struct {
+    const char *vendor, *renderer;
+    int32_t expected;
+  } rows[] = {
+    {"Mesa Project", "AMD Radeon RX 6800 (radeonsi, navi21)", UTM_EGL_IMPLICIT_SYNC},
+    {"Mesa Project", NULL, UTM_EGL_IMPLICIT_SYNC},
+    {"Mesa Project", "zink Vulkan 1.4(NVIDIA GeForce RTX 3060 (NVK GA106))", 0},
+    {"NVIDIA", "NVIDIA GeForce RTX 3060/PCIe/SSE2", 0},
+    {"Google Inc. (AMD)", "ANGLE (AMD, Vulkan 1.3)", 0},
+    {NULL, NULL, 0},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    struct utm_egl *egl = NULL;
+    reset();
+    library->vendor = rows[i].vendor;
+    library->renderer = rows[i].renderer;
+    require(utm_shim_egl_open(UTM_EGL_MESA, folder, NULL, &egl) == 0, "EGL");
+    CHECK_EQUAL(utm_shim_egl_abilities(egl) & UTM_EGL_IMPLICIT_SYNC, rows[i].expected);
+    utm_shim_egl_close(egl);
+  }
+}
+
 static void test_libraries_that_lack_something(void) {
   reset();
   library->missing = "glReadPixels";
@@ -186,6 +209,7 @@ int main(int argc, char **argv) {
     test_angle,
     test_windows,
     test_contexts,
+    test_drivers_that_order_copies,
     test_libraries_that_lack_something,
     NULL,
   };

@@ -46,6 +46,21 @@ static void test_gpu_copies(void) {
   utm_shim_egl_close(egl);
 }
 
+/* A texture need not show what was drawn into its image after it was given that. */
+static void test_images_are_given_again(void) {
+  for (int external = 0; external < 2; external++) {
+    struct utm_egl *egl = open_standin();
+    struct buffer buffer = dmabuf(formats[0], 0);
+    standin.external_only = external;
+    CHECK_EQUAL(utm_shim_egl_import(egl, buffer.scanout), UTM_IMPORT_GPU);
+    CHECK_EQUAL(standin.targets, 1);
+    for (int i = 0; i < 3; i++) CHECK_EQUAL(copy_all(egl, &buffer), 0);
+    CHECK_EQUAL(standin.targets, external ? 1 : 4);
+    free_buffer(&buffer);
+    utm_shim_egl_close(egl);
+  }
+}
+
 static void test_external_only(void) {
   for (int way = 0; way < 2; way++) {
     struct utm_egl *egl = open_standin();
@@ -252,7 +267,10 @@ static void test_loss_beside_another_context(void) {
   egl->gl.eglMakeCurrent = refuse_context;
   CHECK_EQUAL(copy_all(egl, &buffer), -EIO);
   CHECK(shows(other, &buffer, 1));
+  CHECK_EQUAL(utm_shim_egl_import(egl, buffer.scanout), -EIO);
+  CHECK_EQUAL(utm_shim_egl_import(egl, NULL), 0);
   egl->gl.eglMakeCurrent = standin.real.eglMakeCurrent;
+  CHECK_EQUAL(utm_shim_egl_import(egl, buffer.scanout), UTM_IMPORT_UPLOAD);
   CHECK_EQUAL(copy_all(egl, &buffer), 0);
   CHECK(shows(egl, &buffer, 1));
   CHECK_EQUAL(copy_all(other, &buffer), 0);
@@ -298,6 +316,7 @@ int main(int argc, char **argv) {
   static void (*const tests[])(void) = {
     test_attributes,
     test_gpu_copies,
+    test_images_are_given_again,
     test_external_only,
     test_refused_imports,
     test_flips_import_once,

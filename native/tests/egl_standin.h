@@ -26,7 +26,7 @@ static struct {
   GLuint bound_2d;
 
   /* What was asked. */
-  int imports, destroyed_images, waits, draws;
+  int imports, destroyed_images, targets, waits, draws;
   EGLint attributes[ATTRIBUTES_MAX]; /* of the last import, with EGL_NONE */
 
   /* What is answered. */
@@ -156,6 +156,7 @@ static EGLBoolean standin_query_modifiers(EGLDisplay display, EGLint fourcc, EGL
 }
 
 static void standin_image_target(GLenum target, EGLImage image) {
+  standin.targets++;
   if (target == GL_TEXTURE_2D && standin.no_2d_images) {
     standin.gl_error = 0x0502; /* GL_INVALID_OPERATION */
     return;

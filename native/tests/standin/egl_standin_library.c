@@ -42,6 +42,7 @@ static EGLBoolean initialize(EGLDisplay display, EGLint *major, EGLint *minor) {
 
 static const char *query_string(EGLDisplay display, EGLint name) {
   const struct egl_standin_library *it = &egl_standin_library;
+  if (name == EGL_VENDOR) return it->vendor;
   if (name != EGL_EXTENSIONS) return NULL;
   return display ? it->extensions : it->client_extensions;
 }
@@ -57,6 +58,10 @@ static const char *query_device(EGLDevice device, EGLint name) {
   const char *node = egl_standin_library.nodes[(intptr_t)device - 1];
   if (name == EGL_EXTENSIONS) return node ? "EGL_EXT_device_drm_render_node" : "";
   return name == EGL_DRM_RENDER_NODE_FILE ? node : NULL;
+}
+
+static const uint8_t *get_string(GLenum name) {
+  return name == GL_RENDERER ? (const uint8_t *)egl_standin_library.renderer : NULL;
 }
 
 static EGLBoolean succeed(void) {
@@ -94,6 +99,7 @@ static const struct {
   {"eglQueryDeviceStringEXT", (Call)query_device},
   {"eglQueryDevicesEXT", (Call)query_devices},
   {"eglQueryString", (Call)query_string},
+  {"glGetString", (Call)get_string},
 };
 
 EXPORT Call eglGetProcAddress(const char *name);

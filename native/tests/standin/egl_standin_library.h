@@ -13,6 +13,7 @@ struct egl_standin_library {
   const char *extensions;              /* of every display */
   const char *nodes[STANDIN_DEVICES];  /* render nodes of devices 1, 2, ...; or NULL */
   int devices;
+  const char *vendor, *renderer;
   int broken;                          /* the first displays, which do not initialise */
   int versions;                        /* bit n: OpenGL ES n can be had */
   const char *missing;                 /* a function that is not there */
