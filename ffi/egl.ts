@@ -21,7 +21,7 @@ export type WindowSystem = NonNullable<typeof WINDOW_SYSTEMS[number]>;
 /** How to open EGL. */
 export interface EglOptions {
   api?: EglApi;
-  /** Where the libraries are; left out: where the system looks. */
+  /** Where the libraries are; left out: where the system looks, which macOS has no place for. */
   libraryFolder?: string;
   /** The GPU that buffers come from, as `/dev/dri/renderD128`; left out: any. */
   renderNode?: string;

@@ -31,6 +31,9 @@ int32_t egl_open_display(const struct egl_wish *wish, struct egl_calls *calls,
     return -ENOTSUP;
   }
   int32_t result = -ENOENT;
+  /* macOS has none of its own, and by a name alone dyld would take one out of whichever
+   * folder the user is in. */
+  if (!wish->folder) return result;
   for (size_t i = 0; i < sizeof angles / sizeof angles[0] && result < 0; i++) {
     int32_t loaded = egl_load(&angles[i], wish->folder, calls);
     if (loaded == -ENOENT) continue;

@@ -67,7 +67,13 @@ int32_t platform_socketpair(int32_t ends[2]) {
 }
 
 int32_t platform_accept(int32_t sock) {
-  return finish_socket(accept(sock, NULL, NULL));
+  int32_t fd = accept(sock, NULL, NULL);
+  if (fd < 0) return -errno;
+  int32_t result = set_up_socket(fd);
+  if (result == 0) return fd;
+  close(fd);
+  /* No option can be set any more once the peer has gone. */
+  return result == -EINVAL ? -ECONNABORTED : result;
 }
 
 void platform_adopt(const int32_t *fds, uint32_t count) {

@@ -28,9 +28,11 @@ static void watch(pid_t parent, pid_t program) {
   struct kevent change;
   struct kevent event;
   EV_SET(&change, program, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
-  if (kevent(queue, &change, 1, NULL, 0, NULL) != 0) _exit(0); /* it has ended */
+  int failed = kevent(queue, &change, 1, NULL, 0, NULL);
+  if (failed && errno == ESRCH) _exit(0); /* it has ended */
   EV_SET(&change, parent, EVFILT_PROC, EV_ADD | EV_ONESHOT, NOTE_EXIT, 0, NULL);
-  int failed = kevent(queue, &change, 1, NULL, 0, NULL); /* ESRCH: it has ended */
+  /* ESRCH: it has ended. And what cannot be watched is not to run either. */
+  if (!failed) failed = kevent(queue, &change, 1, NULL, 0, NULL);
 
   while (failed == 0) {
     int count = kevent(queue, NULL, 0, &event, 1, NULL);

@@ -67,7 +67,7 @@ UTM_EXPORT int32_t utm_shim_wake_clear(int32_t end);
 
 enum {
   UTM_READABLE = 1, /* also at the end of the stream, and where reading fails */
-  UTM_WRITABLE = 2,
+  UTM_WRITABLE = 2, /* also where writing fails */
 };
 
 /* Waits until `fd` is ready for one of `events`. Returns those that it is ready
@@ -141,7 +141,9 @@ UTM_EXPORT int32_t utm_shim_memory_create(uint64_t size);
 
 /* Maps the first `size` bytes of `fd`, to read, or also to write. *at holds
  * until it is unmapped, also when `fd` is closed; NULL on failure. -EINVAL if
- * `fd` has fewer bytes; -ENODEV if it is no memory. */
+ * `fd` has fewer bytes; -ENODEV if it is no memory. Whoever can make the memory
+ * smaller ends the process that then reads what is gone (SIGBUS): memory from others
+ * must be sealed, or read as a scanout. */
 UTM_EXPORT int32_t utm_shim_memory_map(int32_t fd, uint64_t size, int32_t writable,
                                        void **at);
 
@@ -213,8 +215,9 @@ UTM_EXPORT int32_t utm_shim_scanout_close(struct utm_scanout *scanout);
 
 /* A context copies the guest's buffer into a picture of its own, which it shows,
  * reads back or hands on. All calls for one context are made on the thread that
- * opened it; a thread may have several. A GPU that is reset takes context and
- * picture with it: the call that finds out, or the next, makes them anew. */
+ * opened it, and leave it current there, but for the last, which leaves none; a
+ * thread may have several. A GPU that is reset takes context and picture with it:
+ * the call that finds out, or the next, makes them anew. */
 struct utm_egl;
 
 /* Whose EGL. */
@@ -224,8 +227,8 @@ enum {
   UTM_EGL_ANGLE = 2, /* libEGL.so, libEGL.dylib or libEGL.framework */
 };
 
-/* Opens a context without a window. `library_folder` (NULL: where the system
- * looks) has the libraries; `render_node` (NULL: any GPU's) names the GPU that the
+/* Opens a context without a window. `library_folder` (NULL: where the system looks;
+ * macOS has none) has the libraries; `render_node` (NULL: any GPU's) names the GPU that the
  * buffers come from. Without that GPU it is another one or a software renderer,
  * which utm_shim_egl_describe tells. -ENOENT: no library; -ENODEV: no display;
  * -ENOTSUP: it lacks what is needed. *out is the caller's to utm_shim_egl_close;

@@ -82,6 +82,6 @@ int32_t utm_shim_poll(int32_t fd, int32_t events, int32_t wake, int32_t timeout_
   if (found <= 0) return found;
   int32_t ready = 0;
   if (found & (POLLIN | POLLHUP | POLLERR)) ready |= UTM_READABLE;
-  if (found & (POLLOUT | POLLERR)) ready |= UTM_WRITABLE;
-  return ready & events ? ready & events : UTM_READABLE;
+  if (found & (POLLOUT | POLLHUP | POLLERR)) ready |= UTM_WRITABLE;
+  return ready & events;
 }

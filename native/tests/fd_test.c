@@ -165,6 +165,13 @@ static void test_poll(void) {
   close(ends[0]);
   CHECK_EQUAL(utm_shim_poll(ends[0], UTM_READABLE, -1, -1), -EBADF);
   CHECK_EQUAL(utm_shim_poll(-1, UTM_READABLE, -1, -1), -EBADF);
+
+  /* An end that was hung up is ready for whatever was asked. */
+  CHECK_EQUAL(utm_shim_pipe(ends), 0);
+  close(ends[1]);
+  CHECK_EQUAL(utm_shim_poll(ends[0], UTM_READABLE, -1, -1), UTM_READABLE);
+  CHECK_EQUAL(utm_shim_poll(ends[0], UTM_WRITABLE, -1, -1), UTM_WRITABLE);
+  close(ends[0]);
 }
 
 static volatile sig_atomic_t alarms;
