@@ -289,14 +289,21 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
   /**
    * Our texture, for others to show; it is the same until the size of the guest's buffer changes.
    *
-   * @returns undefined where nobody watches, or there is no picture.
+   * @returns undefined where nobody watches, there is no picture, or it cannot be lent, which is told.
    */
   texture(): SharedTexture | undefined {
     if (!this.#isWatched) return undefined;
     if (!this.#isCopied) this.#copy();
     this.#ledger.stage = "idle";
     this.#isLent = this.#isCopied;
-    return this.#isCopied ? this.#pipeline?.share() : undefined;
+    if (!this.#isCopied) return undefined;
+    try {
+      return this.#pipeline?.share();
+    } catch (error) {
+      this.#isLent = false;
+      this.#warn(`the guest's picture cannot be lent: ${reasonOf(error)}`);
+      return undefined;
+    }
   }
 
   /** Brings what was lent up to date, before somebody is told of draws that were acknowledged. */

@@ -61,7 +61,7 @@ export class FakeBuffer implements GuestBuffer {
 export class FakeDriver implements GlDriver<FakeFd, FakeBuffer> {
   readonly log: string[] = [];
   /** What the next calls of the pipeline fail with, by the call's name. */
-  readonly failing = new Map<"open" | "import" | "copy" | "read", Error>();
+  readonly failing = new Map<"open" | "import" | "copy" | "read" | "share", Error>();
   /** Pipelines that are open. */
   open = 0;
 
@@ -117,6 +117,7 @@ export class FakeDriver implements GlDriver<FakeFd, FakeBuffer> {
         return 4;
       },
       share: (): SharedTexture => {
+        this.#mayFail("share");
         const { width, height } = imported();
         return {
           kind: "memory",
@@ -135,7 +136,7 @@ export class FakeDriver implements GlDriver<FakeFd, FakeBuffer> {
     };
   }
 
-  #mayFail(what: "open" | "import" | "copy" | "read"): void {
+  #mayFail(what: "open" | "import" | "copy" | "read" | "share"): void {
     const error = this.failing.get(what);
     if (error !== undefined) throw error;
   }

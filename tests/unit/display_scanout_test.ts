@@ -150,6 +150,17 @@ Deno.test("our texture is lent to who looks, and only then", () => {
   assertEquals(rig.scanouts.texture()?.width, 16);
 });
 
+Deno.test("a texture that cannot be lent is told of, and the next one is", () => {
+  using rig = new Rig();
+  rig.show(1);
+  rig.scanouts.watch(true);
+  rig.driver.failing.set("share", new ShimCallError("share the picture", failure("EMFILE")));
+  assertEquals(rig.scanouts.texture(), undefined);
+  assertStringIncludes(rig.warnings[0]!, "cannot be lent: Cannot share the picture: EMFILE");
+  rig.driver.failing.clear();
+  assertEquals(rig.scanouts.texture()?.width, 8);
+});
+
 Deno.test("what is lent is brought up to date, and nothing where nothing is", () => {
   using rig = new Rig();
   rig.show(1);
