@@ -29,6 +29,28 @@ bool egl_is_bgra(const struct utm_scanout *scanout) {
   return has_order(scanout, 16, 0);
 }
 
+/* -- Ends of copies -------------------------------------------------------- */
+
+/* Waits until the copy is done, or only sends it off where the kernel has others wait
+ * for it. */
+static int32_t finish_copy(struct utm_egl *egl, bool ordered) {
+  const struct egl_calls *gl = &egl->gl;
+  if (ordered) {
+    gl->glFlush();
+    return 0;
+  }
+  EGLSync fence = egl->fences ? gl->eglCreateSyncKHR(egl->display, EGL_SYNC_FENCE, NULL) : NULL;
+  if (!fence) {
+    gl->glFinish();
+    return 0;
+  }
+  EGLint state = gl->eglClientWaitSyncKHR(egl->display, fence, EGL_SYNC_FLUSH_COMMANDS_BIT,
+                                          COPY_MS * ns_per_ms);
+  gl->eglDestroySyncKHR(egl->display, fence);
+  if (state == EGL_CONDITION_SATISFIED) return 0;
+  return state == EGL_TIMEOUT_EXPIRED ? -ETIMEDOUT : -EIO;
+}
+
 /* -- Uploads -------------------------------------------------------------- */
 
 /* Writes a part of the picture, which is bound, from pixels in its own order; the first
@@ -108,8 +130,10 @@ static int32_t copy_memory(struct utm_egl *egl, const struct egl_rect *part, uin
     result = convert_and_upload(egl, part, pixels, stride);
   }
   scanout_end(scanout);
-  egl->gl.glFlush(); /* the pixels were read by the calls above: nothing to wait for */
-  return result;
+  /* The buffer was read by the calls above: it need not be waited for. But who is told of
+   * the copy may look into the picture at once, and only the kernel orders that. */
+  bool shared = egl->picture.backing || egl->image_export;
+  return result < 0 ? result : finish_copy(egl, egl->implicit_sync || !shared);
 }
 
 /* -- Copies by the GPU ---------------------------------------------------- */
@@ -118,26 +142,6 @@ static int32_t draw_into_picture(struct utm_egl *egl, const struct egl_texture *
                                  const struct egl_rect *part) {
   egl->gl.glBindFramebuffer(GL_FRAMEBUFFER, egl->picture.framebuffer);
   return egl_draw(egl, from, part, part, false);
-}
-
-/* Waits until the copy is done, or only sends it off where the kernel keeps the
- * buffer from being drawn into meanwhile. */
-static int32_t finish_copy(struct utm_egl *egl, bool ordered) {
-  const struct egl_calls *gl = &egl->gl;
-  if (ordered) {
-    gl->glFlush();
-    return 0;
-  }
-  EGLSync fence = egl->fences ? gl->eglCreateSyncKHR(egl->display, EGL_SYNC_FENCE, NULL) : NULL;
-  if (!fence) {
-    gl->glFinish();
-    return 0;
-  }
-  EGLint state = gl->eglClientWaitSyncKHR(egl->display, fence, EGL_SYNC_FLUSH_COMMANDS_BIT,
-                                          COPY_MS * ns_per_ms);
-  gl->eglDestroySyncKHR(egl->display, fence);
-  if (state == EGL_CONDITION_SATISFIED) return 0;
-  return state == EGL_TIMEOUT_EXPIRED ? -ETIMEDOUT : -EIO;
 }
 
 static int32_t copy_image(struct utm_egl *egl, const struct egl_rect *part) {

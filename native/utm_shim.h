@@ -319,7 +319,8 @@ UTM_EXPORT int32_t utm_shim_egl_export(struct utm_egl *egl, int32_t *fd, uint32_
 UTM_EXPORT int32_t utm_shim_egl_refresh(struct utm_egl *egl, uint64_t *cpu_bytes);
 
 /* Shows the picture in a window: as large as fits, in the middle of black, and
- * waits for `interval` refreshes (0: none) where the display can. The first call
+ * waits for `interval` refreshes (0: none) where the display can; Wayland refreshes
+ * no window that is hidden, and more than 0 waits until it is not. The first call
  * with a window takes hold of it, and one with NULL lets go, which must come
  * before the window is destroyed. -EINVAL: no window of this display. */
 UTM_EXPORT int32_t utm_shim_egl_present(struct utm_egl *egl, void *native_window,

@@ -190,6 +190,24 @@ static void test_fences(void) {
   utm_shim_egl_close(egl);
 }
 
+/* Who is told of an upload may look into the picture, which only some kernels order. */
+static void test_uploads_that_others_see(void) {
+  struct utm_egl *egl = open_standin();
+  struct buffer buffer = simple_buffer(WIDTH, HEIGHT);
+  utm_shim_egl_import(egl, buffer.scanout);
+  for (int exports = 0; exports < 2; exports++) {
+    for (int ordered = 0; ordered < 2; ordered++) {
+      egl->image_export = exports;
+      egl->implicit_sync = ordered;
+      standin.waits = 0;
+      CHECK_EQUAL(copy_all(egl, &buffer), 0);
+      CHECK_EQUAL(standin.waits, exports && !ordered);
+    }
+  }
+  free_buffer(&buffer);
+  utm_shim_egl_close(egl);
+}
+
 static void test_errors_of_gl(void) {
   struct utm_egl *egl = open_standin();
   struct buffer buffer = dmabuf(formats[0], 0);
@@ -322,6 +340,7 @@ int main(int argc, char **argv) {
     test_flips_import_once,
     test_cache_forgets_what_was_not_used_for_longest,
     test_fences,
+    test_uploads_that_others_see,
     test_errors_of_gl,
     test_resets,
     test_reset_while_reading,
