@@ -11,8 +11,8 @@ import { MODULES, type SmallLinux, takeLinux } from "./small_linux.ts";
 export const CUBE_PROMPT = "cube-guest> ";
 
 /**
- * The commands. `cube N`: shows N frames, prints kmscube's own count at the end. `off`, `on`: the
- * display is switched off and on. `panic`: the kernel dies. `poweroff`.
+ * The commands. `cube N`: shows N frames, prints kmscube's own count at the end. `spin N`: the same
+ * beside other commands. `off`, `on`: the display is switched off and on. `panic`: the kernel dies.
  */
 const INIT = `#!/bin/sh
 b=/bin/busybox
@@ -37,11 +37,10 @@ while true; do
   read command count || exit
   case $command in
     cube) kmscube -c $count;;
+    spin) kmscube -c $count < /dev/ttyS0 &;; # it ends when there is input on what is no terminal
     off) echo 1 > /sys/class/graphics/fb0/blank;;
     on) echo 0 > /sys/class/graphics/fb0/blank;;
     panic) echo c > /proc/sysrq-trigger;;
-    poweroff) $b poweroff -f;;
-    *) $command $count;;
   esac
 done
 `;

@@ -45,6 +45,11 @@ export async function glQemus(): Promise<TestQemu[]> {
   return qemus.map((qemu) => ({ ...qemu, missing: qemu.missing ?? why }));
 }
 
+/** The options of `run` for a rig. */
+export function rigOptions({ qemu, renderNode }: GlRig): string[] {
+  return ["--qemu", qemu, "--rendernode", renderNode, "--accel", "tcg"];
+}
+
 function shellWord(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,10 +1,10 @@
 /** Looks at a VM that runs in a sandbox: its pictures, its serial port. */
 import { decode } from "fast-png";
-import { withDeadline } from "../../lib/base/deadline.ts";
+import { retry, withDeadline } from "../../lib/base/deadline.ts";
 import { ControlClient } from "../../lib/vm/control.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
-import type { Sandbox } from "./sandbox.ts";
-import { parsePpm, type PlainPicture } from "./screen_rig.ts";
+import type { RunEvent, Sandbox } from "./sandbox.ts";
+import { differenceOf, parsePpm, type PlainPicture } from "./screen_rig.ts";
 
 /** The picture in a PNG file. */
 export async function readPng(path: string): Promise<PlainPicture> {
@@ -60,10 +60,14 @@ export class RunningVm {
     return new RunningVm(sandbox, id);
   }
 
-  /** What is on a display: `utmost screenshot`. */
+  /** What is on a display, as it came through SPICE: `utmost screenshot`. */
   async picture(display = 0): Promise<PlainPicture> {
     const path = this.#sandbox.path(`picture-${this.id}-${++this.#pictures}.png`);
-    await this.#sandbox.json(["screenshot", this.id, path, "--display", String(display)]);
+    const saved = await this.#sandbox.json([
+      ...["screenshot", this.id, path, "--display", String(display)],
+    ]) as { source: string };
+    // A picture by way of QMP would be right, too, and show nothing of what is tested.
+    if (saved.source !== "spice") throw new Error(`the picture came by ${saved.source}`);
     return await readPng(path);
   }
 
@@ -77,6 +81,46 @@ export class RunningVm {
   /** The displays as the supervisor reports them. */
   async displays(): Promise<DisplayReport[]> {
     return await this.#call("displays") as DisplayReport[];
+  }
+
+  /** The one display, once it has answered every draw and `isThere` holds; 10 s at most. */
+  async display(isThere: (display: DisplayReport) => boolean = () => true): Promise<DisplayReport> {
+    return await retry("the display's state", async () => {
+      const [display] = await this.displays();
+      const { draws, acks } = display!.gl;
+      if (draws === acks && isThere(display!)) return display!;
+      throw new Deno.errors.NotFound(JSON.stringify(display));
+    }, {
+      timeoutMs: 10_000,
+      canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+    });
+  }
+
+  /**
+   * Waits for the picture that is expected, every pixel of it.
+   *
+   * @param options.tolerance By how much a channel may differ; 0 when left out.
+   */
+  async shows(
+    expected: PlainPicture,
+    { timeoutMs = 10_000, tolerance = 0 }: { timeoutMs?: number; tolerance?: number } = {},
+  ): Promise<void> {
+    await retry("the expected picture", async () => {
+      const difference = differenceOf(await this.picture(), expected, tolerance);
+      if (difference !== undefined) throw new Deno.errors.NotFound(difference);
+    }, { timeoutMs, canSucceedLater: (error) => error instanceof Deno.errors.NotFound });
+  }
+
+  /** The process ids of the supervisor and of QEMU. */
+  async processes(): Promise<{ supervisor: number; qemu: number }> {
+    const status = await this.#sandbox.json(["status", this.id]);
+    const { pid, qemuPid } = status as { pid: number; qemuPid: number };
+    return { supervisor: pid, qemu: qemuPid };
+  }
+
+  /** Every event so far. */
+  async events(): Promise<RunEvent[]> {
+    return (await this.#sandbox.json(["log", this.id]) as { events: RunEvent[] }).events;
   }
 
   /** Executes a QMP command. */

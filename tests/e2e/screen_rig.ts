@@ -198,10 +198,15 @@ export class ScreenRig implements AsyncDisposable {
   }
 }
 
-/** How two pictures differ, or undefined if they do not. */
+/**
+ * How two pictures differ, or undefined if they do not.
+ *
+ * @param tolerance By how much a channel may differ.
+ */
 export function differenceOf(
   ours: PlainPicture | undefined,
   theirs: PlainPicture,
+  tolerance = 0,
 ): string | undefined {
   if (ours === undefined) return "there is no picture";
   if (ours.width !== theirs.width || ours.height !== theirs.height) {
@@ -211,6 +216,7 @@ export function differenceOf(
   let first = -1;
   for (let i = 0; i < theirs.pixels.length; i++) {
     if (ours.pixels[i] === theirs.pixels[i]) continue;
+    if (tolerance > 0 && isNear(ours.pixels[i]!, theirs.pixels[i]!, tolerance)) continue;
     count++;
     if (first < 0) first = i;
   }
@@ -219,6 +225,13 @@ export function differenceOf(
   const hex = (pixel: number | undefined) => (pixel ?? 0).toString(16).padStart(6, "0");
   return `${count} pixels differ, the first at ${x},${y}: ${hex(ours.pixels[first])}, ` +
     `expected ${hex(theirs.pixels[first])}`;
+}
+
+/** Whether no channel of two pixels, 0xRRGGBB, differs by more than `tolerance`. */
+function isNear(a: number, b: number, tolerance: number): boolean {
+  return [16, 8, 0].every((shift) =>
+    Math.abs((a >> shift & 0xff) - (b >> shift & 0xff)) <= tolerance
+  );
 }
 
 /** Reads a picture of the kind "P6". Source: netpbm, ppm(5). */
