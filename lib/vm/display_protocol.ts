@@ -50,7 +50,8 @@ export type DisplayCommand =
   | { do: "watch"; isWatched: boolean }
   /** Brings a texture that is lent up to date, and tells of a change. */
   | { do: "refresh" }
-  | { do: "capture"; call: number }
+  /** The picture now, or, of a guest that draws and unless `isUrgent`, at its next draw. */
+  | { do: "capture"; call: number; isUrgent: boolean }
   | { do: "texture"; call: number }
   /** What the thread has waited for is there, or will never be. */
   | { do: "go on"; call: number; error?: PlainError }

@@ -38,6 +38,8 @@ import { ThreadChannel } from "./thread_channel.ts";
  */
 const END_MS = 2_000;
 const START_MS = 20_000;
+/** How long a picture waits for the next draw of a guest that draws, in milliseconds. */
+const DRAW_MS = 100;
 const GL_DRAW_DONE = encodeMessage(
   DISPLAY_REQUESTS.gl_draw_done.id,
   DISPLAY_REQUESTS.gl_draw_done.body,
@@ -353,7 +355,10 @@ export class DisplayThread implements AsyncDisposable {
    */
   async capture(signal: AbortSignal): Promise<CapturedPicture> {
     if (this.#lost !== undefined) throw this.#lost;
-    return await this.#captures.ask(signal, (call) => this.#post({ do: "capture", call }));
+    const asked = (isUrgent: boolean) => (call: number) => {
+      this.#post({ do: "capture", call, isUrgent });
+    };
+    return await this.#captures.ask(signal, asked(false), { afterMs: DRAW_MS, post: asked(true) });
   }
 
   /** Our texture, as `GlScanouts.texture` has it. @throws as {@linkcode capture} */

@@ -9,16 +9,23 @@ export class ThreadCalls<T> {
    * Asks, and waits for the answer.
    *
    * @param post Posts the question with its number.
+   * @param again Asks once more where there is no answer after so many milliseconds.
    * @throws the signal's reason when it is aborted first; what `fail` is given.
    */
-  async ask(signal: AbortSignal, post: (call: number) => void): Promise<T> {
+  async ask(
+    signal: AbortSignal,
+    post: (call: number) => void,
+    again?: { afterMs: number; post: (call: number) => void },
+  ): Promise<T> {
     const call = ++this.#count;
     const answer = Promise.withResolvers<T>();
     this.#waiting.set(call, answer);
+    const timer = again && setTimeout(() => again.post(call), again.afterMs);
     try {
       post(call);
       return await unlessAborted(signal, answer.promise);
     } finally {
+      clearTimeout(timer);
       this.#waiting.delete(call);
     }
   }

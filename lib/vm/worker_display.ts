@@ -33,6 +33,8 @@ import {
 import { toldOnce } from "./told_once.ts";
 import { WatchedConnection } from "./watched_connection.ts";
 
+/** A guest that has drawn within so many milliseconds draws. */
+const DRAWING_MS = 250;
 /** Changes within this time, in milliseconds, are one frame. */
 const FRAME_MS = 16;
 
@@ -63,6 +65,10 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
   /** When draws were received whose acknowledgements have not left yet. */
   #unsent: number[] = [];
   #receivedAt = 0;
+  /** When the last draw was received. */
+  #drawnAt = -Infinity;
+  /** Pictures that are taken at the next draw. */
+  readonly #atDraw = new Set<number>();
   #isChanged = false;
   #frameAt = -Infinity;
   #told: ShownPicture = { kind: "surface", width: 0, height: 0 };
@@ -105,7 +111,7 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
         this.#refresh();
         break;
       case "capture":
-        this.#capture(command.call);
+        this.#captureOrWait(command.call, command.isUrgent);
         break;
       case "texture": {
         const texture = this.#scanouts.texture();
@@ -245,6 +251,11 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
 
   /** Acknowledges a draw, unless the owner has: it does where a copy takes too long. */
   #done(): void {
+    this.#drawnAt = this.#receivedAt;
+    if (this.#atDraw.size > 0) {
+      for (const call of this.#atDraw) this.#capture(call);
+      this.#atDraw.clear();
+    }
     if (!this.#cells.takeOwed()) return;
     this.#unsent.push(this.#receivedAt);
     this.#channel?.send(DISPLAY_REQUESTS.gl_draw_done, {});
@@ -312,6 +323,20 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
     cells.hasMore = false;
     this.#told = picture;
     this.#options.post({ is: "shown", count: ++this.#toldCount, picture });
+  }
+
+  /**
+   * A guest that draws may draw into the buffer while it is read, but not until a draw of its own is
+   * acknowledged: so its picture is taken then. The owner asks again where no draw comes.
+   */
+  #captureOrWait(call: number, isUrgent: boolean): void {
+    if (isUrgent) {
+      if (this.#atDraw.delete(call)) this.#capture(call);
+    } else if (performance.now() - this.#drawnAt < DRAWING_MS) {
+      this.#atDraw.add(call);
+    } else {
+      this.#capture(call);
+    }
   }
 
   #capture(call: number): void {

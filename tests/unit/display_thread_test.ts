@@ -93,6 +93,24 @@ shimTest("a display changes between surfaces and scanouts", async (shim) => {
   assertEquals(rig.modes, ["surface 32×16", "gl 64×1", "surface 40×20", "gl 64×1"]);
 });
 
+shimTest("a guest that draws is captured at its next draw, if one comes", async (shim) => {
+  await using rig = await GlDisplayRig.start(shim);
+  rig.peer.scanout(64);
+  await rig.peer.drawn();
+  const thread = rig.threads.of(0);
+  const never = new AbortController().signal;
+  let isThere = false;
+  const captured = thread.capture(never).finally(() => isThere = true);
+  await pause(30);
+  assertEquals(isThere, false);
+  await rig.peer.drawn();
+  const picture = await captured;
+  assert(typeof picture === "object" && "pixels" in picture);
+  assertEquals(rig.report.gl.cpuBytes, 64 * 4, "it is read once");
+  await thread.capture(never); // no draw comes
+  assertEquals(rig.report.gl.cpuBytes, 2 * 64 * 4);
+});
+
 shimTest("draws in one piece, and before any scanout, are acknowledged each", async (shim) => {
   await using rig = await GlDisplayRig.start(shim);
   for (let i = 0; i < 30; i++) void rig.peer.draw();
