@@ -60,14 +60,23 @@ export class RunningVm {
     return new RunningVm(sandbox, id);
   }
 
-  /** What is on a display, as it came through SPICE: `utmost screenshot`. */
+  /**
+   * What is on a display, as it came through SPICE: `utmost screenshot`.
+   *
+   * @throws {Deno.errors.NotFound} when nothing is shown.
+   */
   async picture(display = 0): Promise<PlainPicture> {
     const path = this.#sandbox.path(`picture-${this.id}-${++this.#pictures}.png`);
-    const saved = await this.#sandbox.json([
-      ...["screenshot", this.id, path, "--display", String(display)],
-    ]) as { source: string };
+    const args = ["screenshot", this.id, path, "--display", String(display)];
+    const saved = await this.#sandbox.json(args).catch((error: Error) => {
+      // While a guest changes its mode nothing is shown for a moment, and QEMU has no picture either.
+      if (error.message.includes("no surface")) throw new Deno.errors.NotFound(error.message);
+      throw error;
+    }) as { source: string };
     // A picture by way of QMP would be right, too, and show nothing of what is tested.
-    if (saved.source !== "spice") throw new Error(`the picture came by ${saved.source}`);
+    if (saved.source !== "spice") {
+      throw new Deno.errors.NotFound(`the picture came by ${saved.source}`);
+    }
     return await readPng(path);
   }
 
