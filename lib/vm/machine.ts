@@ -122,6 +122,11 @@ export class VirtualMachine {
     this.#end.resolve(ending);
   }
 
+  /** Resolves once all that came with QEMU has ended, too: nothing is logged of it afterwards. */
+  async quiet(): Promise<void> {
+    await this.#spice?.ended();
+  }
+
   /** Ends a launch that never got to a QEMU. */
   abandon(error: UtmostError): void {
     if (this.#process !== undefined || this.#gone.signal.aborted) return;

@@ -10,6 +10,8 @@ import type { Screens } from "./screens.ts";
 
 /** How long the end of QEMU may lag behind the end of its connections, in milliseconds. */
 const EXIT_LAG_MS = 3_000;
+/** How long the channels of a QEMU that has ended are waited for, in milliseconds. */
+const END_MS = 250;
 /** The pause before a session is taken up again, in milliseconds; each loss doubles it, … */
 const FIRST_PAUSE_MS = 500;
 /** … up to this: what a guest makes its server send may end every session at once. */
@@ -88,6 +90,15 @@ export class SpiceKeeper implements AsyncDisposable {
   /** The names of the linked channels. */
   get channels(): string[] {
     return this.#session.channels;
+  }
+
+  /**
+   * Resolves once every channel has ended, and has been told: with QEMU they end by themselves, and
+   * are closed where that takes longer than a moment.
+   */
+  async ended(): Promise<void> {
+    await Promise.race([this.#session.closed, pause(END_MS, this.#closing.signal).catch(() => {})]);
+    await this[Symbol.asyncDispose]();
   }
 
   async #keep(): Promise<void> {

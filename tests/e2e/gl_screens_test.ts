@@ -11,7 +11,7 @@ import { DeadlineError } from "../../lib/base/errors.ts";
 import { bootDisk } from "./boot_sector.ts";
 import { glQemus, type GlRig, makeGlRig, rigOptions } from "./gl_rig.ts";
 import { colorsOf, RunningVm } from "./running_vm.ts";
-import { type BundleChanges, type Sandbox, sandboxTest } from "./sandbox.ts";
+import { type BundleChanges, type RunEvent, type Sandbox, sandboxTest } from "./sandbox.ts";
 import { differenceOf } from "./screen_rig.ts";
 
 const PROMPT = "hello> ";
@@ -137,6 +137,22 @@ rigTest("a guest that changes its video mode all the time", async (sandbox, rig)
   console.log(`${gl.scanouts} scanouts, ${gl.draws} draws, ${[...sizes]}`);
   assertGreater(gl.scanouts, 20);
   await vm.verb("stop", "--kill");
+});
+
+rigTest("the exit of a VM is its last event", async (sandbox, rig) => {
+  const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
+  for (const ending of ["stop", "kill"]) {
+    const path = sandbox.path(`${ending}.ndjson`);
+    await sandbox.json([
+      ...["run", bundle, "--headless", "--gl", "on", ...rigOptions(rig)],
+      ...["--expect", PROMPT, "--then", ending, "--events", path, "--timeout", "60s"],
+    ]);
+    const events = (await Deno.readTextFile(path)).trimEnd().split("\n")
+      .map((line) => JSON.parse(line) as RunEvent);
+    assertEquals(events.at(-1)?.event, "exit");
+    const closed = events.filter(({ event, state }) => event === "spice" && state === "closed");
+    assertEquals(new Set(closed.map(({ channel }) => channel)).has("display"), true);
+  }
 });
 
 function isNotFound(error: unknown): boolean {
