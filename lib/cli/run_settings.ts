@@ -59,7 +59,7 @@ export async function requestOf(invocation: Invocation): Promise<LaunchRequest> 
   const cpus = lastValue(invocation, "cpus");
   const renderNode = lastValue(invocation, "rendernode");
   const share = lastValue(invocation, "share");
-  const qemu = lastValue(invocation, "qemu") ?? (Deno.env.get("UTMOST_QEMU") || undefined);
+  const qemu = lastValue(invocation, "qemu");
   const accel = lastValue(invocation, "accel") ?? "auto";
   if (accel === "tcg" && flags.has("require-accel")) {
     throw new UsageError("Cannot use --require-accel with --accel tcg: both cannot be true");

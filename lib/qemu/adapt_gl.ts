@@ -135,10 +135,10 @@ export function glLack(
   }
   if (host.renderNodes.length === 0 && !namesGlApi(host, qemu)) {
     return {
-      why: "there is no render node that this user may open",
+      why: "there is no render node in /dev/dri that this user may open",
       expected: "one such as /dev/dri/renderD128",
-      hint: "Join the group that owns the nodes in /dev/dri (usually render), or name one with " +
-        "--rendernode",
+      hint: "A GPU with a driver has one: join the group that owns it (usually render), or give " +
+        "run another with --rendernode",
       headlessWorks: false,
     };
   }

@@ -32,6 +32,11 @@ const CAUSES: readonly (KnownCause & { words: RegExp })[] = [
     exitCode: ExitCode.hostFailure,
   },
   {
+    words: /Failed to initialize EGL|egl: \w+ failed/,
+    hint: "QEMU cannot draw on this render node: name that of a GPU with --rendernode, or --gl off",
+    exitCode: ExitCode.host,
+  },
+  {
     words: /No space left on device/,
     hint: "Make room on the disk",
     exitCode: ExitCode.hostFailure,

@@ -30,6 +30,9 @@ const QUIET_MS = 8;
 const SETTLE_MS = 200;
 const NEVER = new AbortController().signal;
 
+/** How long the end of a session may lag behind a link that it refuses, in milliseconds. */
+const END_LAG_MS = 300;
+
 /** The mouse mode in which a guest takes places. Source: spice/enums.h, SPICE_MOUSE_MODE_CLIENT. */
 const ABSOLUTE = 2;
 
@@ -171,7 +174,9 @@ export class Screens implements Disposable {
     const session = this.#session;
     if (session === undefined || this.#parts !== undefined) return;
     const options = signal === undefined ? {} : { signal };
-    const failed = (what: string) => (error: unknown) => {
+    const failed = (what: string) => async (error: unknown) => {
+      // A QEMU that ends refuses links before its end is known, which then says enough.
+      await pause(END_LAG_MS, signal).catch(() => {});
       if (signal?.aborted || this.#session !== session || this.#ended !== undefined) return;
       this.#tell(what, error);
     };
@@ -210,7 +215,7 @@ export class Screens implements Disposable {
   async #openCursors(
     session: SpiceSession,
     options: { signal?: AbortSignal },
-    failed: (what: string) => (error: unknown) => void,
+    failed: (what: string) => (error: unknown) => Promise<void>,
   ): Promise<void> {
     const offered = session.offered.filter(({ channel }) => channel === "cursor");
     if (offered.length === 0) return;
