@@ -146,15 +146,16 @@ cubeTest("scanouts survive what becomes of a guest", async ({ sandbox, rig, bund
   const vm = await RunningVm.boot(sandbox, bundle, CUBE_PROMPT, "--gl", "on", ...rigOptions(rig));
   const { qemu } = await vm.processes();
 
-  // A viewer comes and goes.
-  await vm.send("cube 401");
+  // A viewer comes and goes while frames do.
+  await vm.send("cube 1201");
+  await nextFrame(vm, 1_201);
   const view = await sandbox.run(
     ["view", vm.id, "--headless", "--duration", "1500ms", "--stats", "-"],
   );
   const [viewed] = (JSON.parse(view.stdout) as { displays: DisplayReport[] }).displays;
   assertEquals(viewed?.kind, "gl", view.stderr);
   assertGreater(viewed!.frames, 10);
-  await vm.says("Rendered 400 frames");
+  await vm.says("Rendered 1200 frames");
   await vm.shows(plain);
 
   // The display is switched off and on.
