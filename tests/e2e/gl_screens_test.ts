@@ -105,7 +105,8 @@ rigTest("UEFI on a card that only virgl draws for", async (sandbox, rig) => {
     } catch (error) {
       // On a busy host the firmware's own shell now and then fails to start, with or without GL.
       if (boot === 4 || !(error instanceof DeadlineError)) throw error;
-      console.log(`boot ${boot}: ${error.message}: both guests boot once more`);
+      const why = (error.cause as Error).message;
+      console.log(`boot ${boot}: ${why}: both guests boot once more`);
       for (const each of [plain, vm]) await each.verb("reset");
     }
   }
