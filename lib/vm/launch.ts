@@ -46,6 +46,8 @@ export interface LaunchOptions {
   onDetail?: (text: string) => void;
   /** Takes a defect of ours behind the scenes, which does not end the VM. */
   onDefect?: (error: unknown) => void;
+  /** Waited for once QEMU has ended, before what it showed last is let go. Never rejects. */
+  onStopped?: () => Promise<void>;
 }
 
 /** A launched VM and all that it holds; disposing it ends the VM. */
@@ -128,6 +130,7 @@ export async function launch(
     vm,
     async [Symbol.asyncDispose]() {
       await vm.stop("quit");
+      await options.onStopped?.();
       await owned.disposeAsync();
     },
   };

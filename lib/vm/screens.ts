@@ -373,16 +373,16 @@ export class Screens implements Disposable {
    */
   async latest(id: number, { cursor = false }: { cursor?: boolean } = {}): Promise<Captured> {
     if (this.#screens.size === 0) return [undefined, "the server has no display"];
-    const picture = this.pixels(id) ?? await this.#latestOnGpu(id);
-    if (picture === undefined) return [undefined, `no picture of display ${id} has come`];
+    const [picture, why] = await this.#latest(id);
+    if (picture === undefined) return [undefined, why];
     return [cursor ? await this.#withCursor(id, picture) : picture];
   }
 
-  async #latestOnGpu(id: number): Promise<ScreenPicture | undefined> {
+  async #latest(id: number): Promise<Captured> {
     const screen = this.#screens.get(id);
-    if (screen?.report().kind !== "gl") return undefined;
-    const [picture] = await screen.picture(NEVER).catch(() => [undefined]);
-    return picture;
+    if (screen?.pixels !== undefined) return [screen.pixels];
+    if (screen?.report().kind === "gl") return await screen.picture(NEVER);
+    return [undefined, `no picture of display ${id} has come`];
   }
 
   /** A copy of a picture with the guest's pointer on it, where that is to be seen. */

@@ -97,7 +97,7 @@ export class Supervisor implements AsyncDisposable {
 
     const methods = new VmMethods(identity, log, options.onStopRequest);
     control.use(ControlServer.listen(directory.paths.control, methods.table()));
-    control.defer(() => methods.saved());
+    control.defer(() => methods.saved()); // also of a launch that fails
     const prepared = await prepare(bundle, request, {
       directory: directory.paths.directory,
       listener: "supervisor",
@@ -121,6 +121,7 @@ export class Supervisor implements AsyncDisposable {
         ...(onNotice === undefined ? {} : { onNotice }),
         ...(onDetail === undefined ? {} : { onDetail }),
         ...(onDefect === undefined ? {} : { onDefect }),
+        onStopped: () => methods.saved(),
         onMachine: (vm) => {
           methods.serve(vm, prepared);
           options.onMachine?.(vm);

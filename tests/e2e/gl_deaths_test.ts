@@ -1,0 +1,38 @@
+/** VMs with GL scanouts that end, lose SPICE, or are given up: nothing is lost, nothing stays behind. */
+import { assertEquals, assertGreater } from "@std/assert";
+import { pause } from "../../lib/base/deadline.ts";
+import { glQemus, type GlRig, makeGlRig, rigOptions } from "./gl_rig.ts";
+import { colorsOf, readPng, RunningVm } from "./running_vm.ts";
+import { type Sandbox, sandboxTest } from "./sandbox.ts";
+
+const PROMPT = "hello> ";
+
+/** Registers a test with the QEMU of this host. */
+function rigTest(name: string, test: (sandbox: Sandbox, rig: GlRig) => Promise<void>): void {
+  const missing = qemu?.missing;
+  const title = `e2e: gl: ${name}${missing === undefined ? "" : ` (${missing})`}`;
+  sandboxTest(
+    title,
+    async (sandbox) => await test(sandbox, await makeGlRig(sandbox.folder, qemu!.binary)),
+    { ignore: missing !== undefined, timeout: 90_000 },
+  );
+}
+const [qemu] = await glQemus();
+
+rigTest("who looks at a VM that ends gets its last picture", async (sandbox, rig) => {
+  const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
+  for (const ending of ["stop", "SIGKILL"] as const) {
+    const vm = await RunningVm.boot(sandbox, bundle, PROMPT, ...rigOptions(rig), "--gl", "on");
+    const path = sandbox.path(`${ending}.png`);
+    const args = ["--headless", "--duration", "60s", "--screenshot", path];
+    const view = sandbox.start(["view", vm.id, ...args]);
+    await pause(1_000); // until it looks
+    if (ending === "stop") await vm.verb("stop", "--kill");
+    else Deno.kill((await vm.processes()).qemu, ending);
+    const { code, stderr } = await view.outcome;
+    assertEquals(code, 0, stderr);
+    const { width, height, ...last } = await readPng(path);
+    assertEquals([width, height], [720, 400]);
+    assertGreater(colorsOf({ width, height, ...last }), 10);
+  }
+});
