@@ -110,8 +110,10 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
    */
   scanout(shape: ScanoutShape, fd: F | undefined): void {
     this.#ledger.scanout();
+    const isBack = this.#isEarlier;
     const failed = this.#open(shape, fd);
     if (failed !== undefined) this.#fail(failed);
+    else if (isBack && this.#isWatched) this.#copyNow(); // what was drawn meanwhile is told by no draw
     this.#options.onChange();
   }
 
@@ -183,6 +185,11 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
     if (!isWatched) return;
     this.#hasNoPipeline = false; // it is tried once more
     this.#failures = 0;
+    this.#copyNow();
+  }
+
+  /** Copies all of the buffer beside the draws. */
+  #copyNow(): void {
     this.#copy();
     this.#ledger.stage = "idle";
   }
@@ -293,8 +300,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
    */
   texture(): SharedTexture | undefined {
     if (!this.#isWatched) return undefined;
-    if (!this.#isCopied) this.#copy();
-    this.#ledger.stage = "idle";
+    if (!this.#isCopied) this.#copyNow();
     this.#isLent = this.#isCopied;
     if (!this.#isCopied) return undefined;
     try {
@@ -334,6 +340,7 @@ export class GlScanouts<F extends Disposable = Disposable, B extends GuestBuffer
     this.#heads = undefined;
     this.#problem = undefined;
     this.#isEarlier = this.#buffer !== undefined;
+    this.#isCopied = false;
   }
 
   #warn(text: string): void {

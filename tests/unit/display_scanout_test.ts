@@ -338,6 +338,23 @@ Deno.test("a new connection shows the old buffer only if it names it", () => {
   assertEquals([rig.picture().pixels[0], rig.open], [pixelOf(2, 0, 0), [2]]);
 });
 
+Deno.test("a buffer that comes back is copied whole: what was drawn meanwhile nobody told", () => {
+  using rig = new Rig();
+  rig.scanouts.watch(true);
+  rig.show(1);
+  rig.draw();
+  const copies = () => rig.driver.log.filter((call) => call.startsWith("copy")).length;
+  const before = copies();
+  rig.show(1);
+  assertEquals(copies(), before);
+  rig.scanouts.restart();
+  rig.show(1);
+  assertEquals([copies(), rig.driver.log.at(-1)], [before + 1, "copy 1 8x4+0+0"]);
+  rig.scanouts.restart();
+  rig.show(2); // or another one
+  assertEquals(copies(), before + 2);
+});
+
 Deno.test("what is let go of is closed", () => {
   using rig = new Rig();
   rig.scanouts.watch(true);
