@@ -11,6 +11,8 @@ const LIMIT_MS = 1_000;
 /** A thread that is at the same thing for so much longer is given up. */
 const HANG_MS = 5_000;
 const CHECK_MS = 200;
+/** Time between two looks beyond this, in milliseconds, is none that the thread had: both stood still. */
+const MAX_LOOK_MS = 500;
 
 /** Options of {@linkcode GlWatchdog}. */
 export interface GlWatchdogOptions {
@@ -34,6 +36,9 @@ export interface GlWatchdogOptions {
 export class GlWatchdog implements Disposable {
   readonly #options: GlWatchdogOptions;
   readonly #timer: ReturnType<typeof setInterval>;
+  /** Milliseconds that have passed, but for those in which the process or the host was stopped. */
+  #now = 0;
+  #lookedAt: number | undefined;
   #draws = -1;
   #owedSince = 0;
   /** What the thread does, since when it does, and whether it was given up. */
@@ -45,8 +50,11 @@ export class GlWatchdog implements Disposable {
     Deno.unrefTimer(this.#timer);
   }
 
-  /** Looks once. @param now Milliseconds. */
-  check(now: number): void {
+  /** Looks once. @param at Milliseconds. */
+  check(at: number): void {
+    this.#now += Math.min(at - (this.#lookedAt ?? at), MAX_LOOK_MS);
+    this.#lookedAt = at;
+    const now = this.#now;
     const { cells, ledger } = this.#options;
     const { draws } = ledger;
     this.#checkStep(now);

@@ -81,6 +81,18 @@ Deno.test("a draw that is owed for a second is acknowledged by the watchdog, onc
   assertEquals(rig.finish(), true);
 });
 
+Deno.test("time in which the process was stopped counts for nothing", () => {
+  using rig = new Rig();
+  rig.begin();
+  rig.run(0, 400);
+  rig.run(60_000, 60_000); // the thread was stopped as well
+  assertEquals([rig.sends, rig.told], [0, []]);
+  assertEquals(rig.finish(), true);
+  rig.begin();
+  rig.run(60_200, 61_400);
+  assertEquals(rig.sends, 1);
+});
+
 Deno.test("an acknowledgement that does not leave is tried again", () => {
   using rig = new Rig();
   rig.canSend = false;
