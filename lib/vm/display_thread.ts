@@ -128,6 +128,7 @@ export class DisplayThread implements AsyncDisposable {
     this.#shim = shim;
     this.#options = options;
     this.ledger = options.ledger ?? new GlLedger();
+    this.ledger.stage = "idle"; // the thread before may hang at something for ever
     const { waker, wakeUp } = openWaker(shim);
     this.#waker = waker;
     this.#wakeUp = wakeUp.take();

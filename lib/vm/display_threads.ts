@@ -35,7 +35,7 @@ export class DisplayThreads implements AsyncDisposable {
   of(id: number): DisplayThread {
     const before = this.#threads.get(id);
     if (before?.isUsable) return before;
-    if (before !== undefined) this.#lost.push(before);
+    if (before?.isOver === false) this.#lost.push(before);
     const ledger = before === undefined ? {} : { ledger: before.ledger };
     const thread = DisplayThread.start(this.#shim, { ...this.#options, ...ledger });
     this.#threads.set(id, thread);

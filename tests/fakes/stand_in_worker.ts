@@ -5,7 +5,7 @@
 import type { OwnedFd } from "../../ffi/fd.ts";
 import type { GlDriver, GuestBuffer, ScanoutShape } from "../../lib/display/gl_interfaces.ts";
 import { type DisplayScope, serveDisplay } from "../../lib/vm/serve_display.ts";
-import { DIES_AT, HANGS_AT, pixelOf, THROWS_AT } from "./stand_in_worker_marks.ts";
+import { DIES_AT, HANGS_AT, pixelOf, READ_THROWS, THROWS_AT } from "./stand_in_worker_marks.ts";
 
 class StandInDriver implements GlDriver<OwnedFd, GuestBuffer> {
   openBuffer(
@@ -43,6 +43,7 @@ class StandInDriver implements GlDriver<OwnedFd, GuestBuffer> {
         return 0;
       },
       read: (pixels: Uint32Array) => {
+        if (source === READ_THROWS) throw new TypeError("a defect of the read");
         pixels.fill(pixelOf(source));
         return pixels.length * 4;
       },

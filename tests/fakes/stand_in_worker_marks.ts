@@ -7,5 +7,8 @@ export const THROWS_AT = 5_000;
 /** Copying from here kills the thread. */
 export const DIES_AT = 6_000;
 
+/** Reading a buffer of this width back is a defect. */
+export const READ_THROWS = 30_000;
+
 /** All pixels of a buffer of this width. */
 export const pixelOf = (width: number): number => (0xff000000 | width) >>> 0;

@@ -9,9 +9,16 @@ import {
 import { pause } from "../../lib/base/deadline.ts";
 import { SpiceConnectError } from "../../lib/spice/errors.ts";
 import type { DisplayOpening } from "../../lib/spice/session.ts";
+import { GlLedger } from "../../lib/display/gl_ledger.ts";
 import { DisplayThread } from "../../lib/vm/display_thread.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
-import { DIES_AT, HANGS_AT, pixelOf, THROWS_AT } from "../fakes/stand_in_worker_marks.ts";
+import {
+  DIES_AT,
+  HANGS_AT,
+  pixelOf,
+  READ_THROWS,
+  THROWS_AT,
+} from "../fakes/stand_in_worker_marks.ts";
 import { GlDisplayRig, type GlPeer, SilentListener, until } from "./gl_display_rig.ts";
 import { shimTest } from "./open_shim.ts";
 
@@ -190,6 +197,28 @@ shimTest("a thread that does not come back is left behind, and the VM goes on", 
     assertEquals([rig.guards.length, peer.dones], [1, 2]);
   }
   await thread.over; // it ended by itself, once it was back
+});
+
+shimTest("a thread is not taken for the one that hung before it", async (shim) => {
+  const ledger = new GlLedger();
+  ledger.draw();
+  ledger.stage = "read"; // and there it stays
+  await using thread = DisplayThread.start(shim, {
+    entry: new URL("../fakes/stand_in_worker.ts", import.meta.url),
+    ledger,
+  });
+  assertEquals([thread.ledger.stage, thread.ledger.draws], ["idle", 1]);
+});
+
+shimTest("a defect of what the owner asked for ends the thread, and is told", async (shim) => {
+  await using rig = await GlDisplayRig.start(shim);
+  rig.peer.scanout(READ_THROWS);
+  await rig.peer.drawn();
+  await pause(300);
+  const [, why] = await rig.screens.capture(0, { timeoutMs: 5000 });
+  assertMatch(why!, /its thread has died: Uncaught .*TypeError: a defect of the read/);
+  assertEquals(rig.defects.length, 1);
+  await until("another", () => rig.peers.length === 2 && rig.events.at(-1) === "display 0 up");
 });
 
 shimTest(
