@@ -81,6 +81,14 @@ function begin<B extends GuestBuffer>(
     next.resolve();
     next = Promise.withResolvers();
     if (command.do === "end") void end(); // waits for the connection, which waits for `handling`
-    else handling = handling.then(() => display.handle(command));
+    else handling = handling.then(() => display.handle(command)).catch(die);
   };
+}
+
+/** Ends the thread with a defect, at once: nothing more is handled, and no call is blocked in. */
+function die(defect: unknown): Promise<never> {
+  queueMicrotask(() => {
+    throw defect;
+  });
+  return new Promise(() => {});
 }
