@@ -21,13 +21,17 @@ const VGA_NAMES: Readonly<Record<string, string>> = {
 
 /** Display adapters, and `-display` where SPICE does not decide it. */
 export function adaptDisplays(options: readonly QemuOption[], at: Adapting): QemuOption[] {
+  let hasGl = false;
   const result = options.flatMap((option): QemuOption[] => {
     if (option.flag === "-nographic") {
       // It would put the monitor and a serial port on stdio where machines have defaults.
       return at.spice ? [{ flag: "-display", head: "none", from: option.from }] : [];
     }
     if (indexIn("Display", option) === undefined) return [option];
-    return option.flag === "-vga" ? [defaultAdapter(option, at)] : [adapter(option, at)].flat();
+    if (option.flag === "-vga") return [defaultAdapter(option, at)];
+    const adapted = [adapter(option, at, hasGl)].flat();
+    hasGl ||= adapted.some(({ head }) => isGl(head ?? ""));
+    return adapted;
   });
   const { gl } = at;
   if (at.spice && gl.kind !== "headless") return result;
@@ -69,9 +73,10 @@ function defaultAdapter(option: QemuOption, at: Adapting): QemuOption {
   return { flag: "-vga", head: VGA_NAMES[hardware] ?? hardware, from: option.from };
 }
 
-function adapter(option: QemuOption, at: Adapting): QemuOption | [] {
+/** @param hasGl Whether a display before this one draws by the GPU. */
+function adapter(option: QemuOption, at: Adapting, hasGl: boolean): QemuOption | [] {
   const hardware = option.head ?? "";
-  const [name, why] = chooseAdapter(hardware, at);
+  const [name, why] = chooseAdapter(hardware, at, hasGl);
   const key = `${option.from}.Hardware`;
   if (name !== hardware) substitute(at, key, hardware, name ?? "", why);
   if (name === undefined) return [];
@@ -115,7 +120,11 @@ function keepsMemory(
 }
 
 /** The adapter that stands for `hardware`, itself at best, and why it is another one. */
-function chooseAdapter(hardware: string, at: Adapting): [string | undefined, string] {
+function chooseAdapter(
+  hardware: string,
+  at: Adapting,
+  hasGl: boolean,
+): [string | undefined, string] {
   const { qemu, config, gl } = at;
   const { architecture } = config.system;
   const x86 = architecture === "x86_64" || architecture === "i386";
@@ -128,10 +137,11 @@ function chooseAdapter(hardware: string, at: Adapting): [string | undefined, str
     name = "virtio-gpu-pci";
     reasons.push("it draws by macOS only");
   }
-  if (gl.kind === "none" && isGl(name)) {
+  if (isGl(name) && (gl.kind === "none" || hasGl)) {
     name = name.replace("-gl", "");
-    reasons.push(gl.why);
-  } else if (gl.kind !== "none" && !isGl(name)) {
+    // Source: QEMU hw/display/virtio-gpu-gl.c, virtio_gpu_gl_device_realize.
+    reasons.push(gl.kind === "none" ? gl.why : "QEMU takes one device with 3D, the first");
+  } else if (gl.kind !== "none" && !hasGl && !isGl(name)) {
     const twin = at.options.gl === "on" ? glTwin(name, architecture, qemu) : undefined;
     if (twin !== undefined) {
       name = twin;

@@ -180,12 +180,12 @@ export function chooseGl(
     });
   }
   if (!wantsGl(config, options)) return { kind: "none", why: "GL is off (--gl off)" };
-  const devices = glDevices(config, qemu, options);
+  const device = glDevice(config, qemu, options);
   const nodes = options.renderNode === undefined ? host.renderNodes : [options.renderNode];
   const lack = glLack({
     host: { ...host, renderNodes: nodes },
     qemu,
-    device: devices.find((name) => !hasDevice(qemu, name)) ?? devices[0] ?? null,
+    device,
     hasShim: options.hasShim === true,
     ...(options.shimObstacle === undefined ? {} : { shimObstacle: options.shimObstacle }),
     remote: listensRemotely(config, options),
@@ -205,16 +205,27 @@ export function chooseGl(
   }
   const headless = lack.headlessWorks && renderNode !== undefined &&
     offers(qemu, "displays", "egl-headless") && !hasOwnWindow(host, qemu, options) &&
-    devices.every((name) => hasDevice(qemu, name));
+    (device === null || hasDevice(qemu, device));
   return headless ? { kind: "headless", renderNode, why } : { kind: "none", why };
 }
 
-/** The devices that are to draw by the GPU; `--gl on` counts those that can be given a twin. */
-function glDevices(config: Config, qemu: QemuCapabilities, options: CommandOptions): string[] {
+/**
+ * The device that is to draw by the GPU, the first of them: QEMU takes one. `--gl on` counts those that
+ * can be given a twin, too; null where there is none.
+ */
+function glDevice(
+  config: Config,
+  qemu: QemuCapabilities,
+  options: CommandOptions,
+): string | null {
   const { architecture } = config.system;
-  return config.displays.flatMap(({ hardware }) =>
-    options.gl === "on" || isGl(hardware) ? glTwin(hardware, architecture, qemu) ?? [] : []
-  );
+  for (const { hardware } of config.displays) {
+    const twin = options.gl === "on" || isGl(hardware)
+      ? glTwin(hardware, architecture, qemu)
+      : undefined;
+    if (twin !== undefined) return twin;
+  }
+  return null;
 }
 
 /** Whether a QEMU without SPICE shows a window of its own, which is then its only display. */

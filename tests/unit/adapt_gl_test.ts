@@ -132,6 +132,27 @@ Deno.test("buildPlan with --gl on gives a display its twin with 3D", () => {
   }
 });
 
+Deno.test("buildPlan gives 3D to one device, the first: QEMU takes no more", () => {
+  const { devices } = qemu();
+  const host = linux({
+    qemu: qemu({ devices: [...devices, "virtio-gpu-pci", "virtio-gpu-gl-pci"] }),
+  });
+  const cases = [
+    ["auto", "virtio-vga-gl", "virtio-gpu-gl-pci", "virtio-vga-gl", "virtio-gpu-pci"],
+    ["auto", "VGA", "virtio-gpu-gl-pci", "VGA", "virtio-gpu-gl-pci"],
+    ["on", "virtio-vga", "virtio-gpu-pci", "virtio-vga-gl", "virtio-gpu-pci"],
+  ] as const;
+  for (const [wanted, first, second, ...expected] of cases) {
+    const two = [display(first), display(second)];
+    const result = plan({ system, displays: two }, { host, options: { gl: wanted } });
+    assertEquals(result.gl, true);
+    assertEquals(all(result, "-device").slice(0, 2), expected);
+    const told = result.substitutions.filter(({ from }) => from === second);
+    const whys = second === expected[1] ? [] : ["QEMU takes one device with 3D, the first"];
+    assertEquals(told.map(({ why }) => why), whys);
+  }
+});
+
 Deno.test("buildPlan with --gl on brings scanouts also of a display that has no twin", () => {
   const result = plan({ system, displays: [display("VGA")] }, { options: { gl: "on" } });
   assertEquals([gl(result).device, result.gl, changes(result)], ["VGA", true, []]);
