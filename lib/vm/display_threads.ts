@@ -3,6 +3,7 @@
  * later session uses the same ones, which still hold the guest's last buffer.
  */
 import { loadShim, type Shim } from "../../ffi/load.ts";
+import { MAX_DISPLAYS } from "../spice/memory.ts";
 import { DisplayThread, type ThreadOptions } from "./display_thread.ts";
 
 /** Threads for displays, by the displays' ids; owns them and their native library. */
@@ -19,15 +20,18 @@ export class DisplayThreads implements AsyncDisposable {
   }
 
   /**
-   * Opens the native library, and starts the thread of the first display: it loads its modules while
-   * QEMU starts.
+   * Opens the native library, and starts the threads of the displays that will come: they load their
+   * modules while QEMU starts.
    *
-   * @param options `shim` is the library's path, where it has been found before.
+   * @param options `shim` is the library's path, where it has been found before; `displays` are one
+   * when left out.
    * @throws {ShimError} where there is no library, or it does not fit.
    */
-  static start({ shim, ...options }: ThreadOptions & { shim?: string } = {}): DisplayThreads {
+  static start(
+    { shim, displays = 1, ...options }: ThreadOptions & { shim?: string; displays?: number } = {},
+  ): DisplayThreads {
     const threads = new DisplayThreads(loadShim(shim), options);
-    threads.of(0);
+    for (let id = 0; id < Math.min(displays, MAX_DISPLAYS); id++) threads.of(id);
     return threads;
   }
 

@@ -195,11 +195,12 @@ interface SpiceClient {
 
 /** Loads what speaks to QEMU; a display's thread, which loads modules of its own, is started, too. */
 async function loadClients(
-  { plan: { spice, gl, renderNode }, shim }: PreparedLaunch,
+  { plan: { spice, gl, renderNode }, shim, bundle }: PreparedLaunch,
   stack: AsyncDisposableStack,
 ): Promise<{ acceptQmp: typeof acceptQmp; spice?: SpiceClient }> {
   const starting = spice !== undefined && gl
     ? startThreads({
+      displays: bundle.config.displays.length,
       ...(renderNode === undefined ? {} : { renderNode }),
       ...(shim === undefined ? {} : { shim }),
     }, stack)
@@ -217,7 +218,7 @@ async function loadClients(
 }
 
 async function startThreads(
-  options: { renderNode?: string; shim?: string },
+  options: { displays: number; renderNode?: string; shim?: string },
   stack: AsyncDisposableStack,
 ): Promise<DisplayThreads> {
   const [{ DisplayThreads }] = await Promise.all([
