@@ -79,7 +79,7 @@ export class Session {
         this.#failure ??= error;
         result = this.#resultOf("failed");
       }
-      if (this.#vm?.gone.aborted) await this.#vm.quiet(); // the exit is the last event
+      await this.#vm?.quiet(); // the exit is the last event
       this.#log.emit({ event: "exit", code: result.code, reason: result.reason });
       if (this.#failure !== undefined) await this.#evidence();
     }

@@ -37,6 +37,9 @@ const RUNG_MS: Readonly<Record<StopRung, number>> = {
   kill: 10_000,
 };
 
+/** How long the end of what came with QEMU may make the VM's lag behind QEMU's, in milliseconds. */
+const QUIET_MS = 300;
+
 /**
  * One VM, from `prepared` to `stopped`. Made and brought up by `launch()`; the connections are
  * handed in as they come up.
@@ -64,6 +67,8 @@ export class VirtualMachine {
   #rung = 0;
   #raised = Promise.withResolvers<void>();
   #stopping: Promise<Ending> | undefined;
+  /** Settles once QEMU's end was told. */
+  #exiting: Promise<void> | undefined;
 
   constructor(identity: VmIdentity, plan: LaunchPlan, log: EventLog) {
     this.identity = identity;
@@ -110,20 +115,31 @@ export class VirtualMachine {
   spawned(process: QemuProcess): void {
     this.#process = process;
     this.advance("spawn");
-    process.gone.addEventListener("abort", () => this.#exited(process.gone.reason), { once: true });
-    if (process.gone.aborted) this.#exited(process.gone.reason);
+    const onGone = () => void (this.#exiting ??= this.#exited(process.gone.reason));
+    process.gone.addEventListener("abort", onGone, { once: true });
+    if (process.gone.aborted) onGone();
   }
 
-  #exited(died: UtmostError): void {
-    if (this.#gone.signal.aborted) return;
+  /** Tells QEMU's end; its channels have ended with it, a display's thread tells so a moment later. */
+  async #exited(died: UtmostError): Promise<void> {
+    const spice = this.#spice;
+    if (spice !== undefined) {
+      await withDeadline("the end of SPICE", () => spice.ended(), { timeoutMs: QUIET_MS })
+        .catch(() => {}); // a thread that hangs is left for later
+    }
     const ending = judgeEnding(this.#witness, died);
     this.advance("exit");
     this.#gone.abort(ending.error ?? new DOMException("the VM has ended", "AbortError"));
     this.#end.resolve(ending);
   }
 
-  /** Resolves once all that came with QEMU has ended, too: nothing is logged of it afterwards. */
+  /**
+   * Resolves once QEMU's end was told and all that came with it has ended, too: nothing is logged of it
+   * afterwards. At once while QEMU has not ended.
+   */
   async quiet(): Promise<void> {
+    if (this.#exiting === undefined) return;
+    await this.#exiting;
     await this.#spice?.ended();
   }
 

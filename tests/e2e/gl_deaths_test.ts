@@ -19,6 +19,26 @@ function rigTest(name: string, test: (sandbox: Sandbox, rig: GlRig) => Promise<v
 }
 const [qemu] = await glQemus();
 
+rigTest("displays close before their VM counts as stopped", async (sandbox, rig) => {
+  const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
+  for (const how of ["stop", "kill", "SIGKILL", "SIGTERM"] as const) {
+    const steps = ["--expect", PROMPT, "--then", how.startsWith("SIG") ? "wait" : how];
+    const args = [bundle, "--headless", "--gl", "on", ...rigOptions(rig), ...steps];
+    const run = sandbox.startRun([...args, "--timeout", "60s"]);
+    await run.until({ event: "expect" });
+    const { pid } = await run.until({ event: "qemu" }) as unknown as { pid: number };
+    if (how === "SIGKILL" || how === "SIGTERM") Deno.kill(pid, how);
+    const { stderr } = await run.outcome;
+    const last = (await run.events()).map(({ event, channel, state, to }) =>
+      [event, channel ?? to, state].filter((word) => word !== undefined).join(" ")
+    );
+    const stopped = last.indexOf("state stopped");
+    assertGreater(stopped, last.indexOf("spice display closed"), stderr);
+    assertGreater(last.indexOf("spice display closed"), 0);
+    assertEquals(last.slice(stopped), ["state stopped", "exit"], how);
+  }
+});
+
 rigTest("who looks at a VM that ends gets its last picture", async (sandbox, rig) => {
   const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
   for (const ending of ["stop", "SIGKILL"] as const) {
