@@ -89,8 +89,10 @@ async function save(
     throw new UsageError(message, { hint: "Without SPICE only display 0 can be saved." });
   }
   await screendump(vm, path);
+  const isOnGpu = vm.screens?.displays().some(({ id, kind }) => id === display && kind === "gl");
+  const left = isOnGpu ? "; what the guest's GPU has drawn may be missing from it" : "";
   const noCursor = cursor ? "; the pointer is not in it" : "";
-  return { ...report, source: "screendump", why: `${why}${noCursor}` };
+  return { ...report, source: "screendump", why: `${why}${left}${noCursor}` };
 }
 
 /**
@@ -115,7 +117,7 @@ export async function saveLastScreenshot(
   return { path, display, source: "spice" };
 }
 
-/** Lets QEMU save its first display; GL scanouts are not in its picture. */
+/** Lets QEMU save its first display; textures that its scanouts show are not in its picture. */
 async function screendump(vm: PicturedVm, path: string): Promise<void> {
   try {
     await replaceFile(path, async (filename) => {

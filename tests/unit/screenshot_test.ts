@@ -17,10 +17,12 @@ import { FakeGuest } from "../fakes/guest.ts";
 function vmWith(
   capture: ((vm: FakeGuest) => Promise<Captured>) | undefined,
   dump: (vm: FakeGuest) => Promise<unknown> = () => Promise.resolve({}),
+  kind: "surface" | "gl" = "surface",
 ) {
   const guest = new FakeGuest();
   return Object.assign(guest, {
-    screens: capture && { capture: () => capture(guest) } as unknown as Screens,
+    screens: capture &&
+      { capture: () => capture(guest), displays: () => [{ id: 0, kind }] } as unknown as Screens,
     qmp: { execute: () => dump(guest) } as unknown as QmpClient,
   });
 }
@@ -56,6 +58,24 @@ Deno.test("saveScreenshot tells the end of the VM, whichever way it comes", asyn
       assertEquals(error.message, "Cannot save the screen: the VM has ended");
     }
   });
+});
+
+Deno.test("saveScreenshot says what QEMU's own picture may lack", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/screen.png`;
+    const execute = (_: string, { filename }: { filename: string }) =>
+      Deno.writeTextFile(filename, "a picture");
+    const vm = { ...vmWith(lost, undefined, "gl"), qmp: { execute } as unknown as QmpClient };
+    const { source, why } = await saveScreenshot(vm, path, { cursor: true });
+    assertEquals([source, why], [
+      "screendump",
+      "SPICE is lost (it closed); what the guest's GPU has drawn may be missing from it; " +
+      "the pointer is not in it",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("saveLastScreenshot saves what was shown last, or says why it cannot", async () => {
