@@ -102,7 +102,8 @@ export async function view(invocation: Invocation, progress: Progress): Promise<
   await expectFiles(settings);
   using signals = new Signals();
   await using source = await openSource(settings, progress, signals.signal);
-  progress.info(`looking at ${source.name}`);
+  const isEndless = settings.durationMs === undefined && settings.screenshot === undefined;
+  progress.info(`looking at ${source.name}${isEndless ? "; Ctrl-C ends it" : ""}`);
   const { screenshot, failure } = await look(source, settings, progress, signals);
   if (screenshot?.why !== undefined) {
     progress.info(`the picture is QEMU's own screendump: ${screenshot.why}`);
