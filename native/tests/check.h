@@ -14,23 +14,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static int passed;
+/* Checks that failed. */
 static int failed;
 
-/* Counts a check, and says where it failed. */
+/* Says where a check failed, and counts it. */
 #define CHECK(ok) check_at((ok), #ok, __FILE__, __LINE__)
 /* The same for two integers, which it shows. */
 #define CHECK_EQUAL(actual, expected) \
   check_equal_at((int64_t)(actual), (int64_t)(expected), #actual, __FILE__, __LINE__)
 
 static inline bool check_at(bool ok, const char *what, const char *file, int line) {
-  if (ok) {
-    passed++;
-  } else {
-    failed++;
-    printf("FAILED: %s:%d: %s\n", file, line, what);
-  }
-  return ok;
+  if (ok) return true;
+  failed++;
+  printf("FAILED: %s:%d: %s\n", file, line, what);
+  return false;
 }
 
 static inline bool check_equal_at(int64_t actual, int64_t expected, const char *what,
@@ -83,8 +80,9 @@ static inline void *end_late(void *unused) {
 }
 
 /* Runs the tests in `list`, ended by NULL, checks after each that it has left no
- * descriptor open, and prints the summary. Returns the exit status. A SIGPIPE
- * ends the program: it keeps its default. */
+ * descriptor open, and prints the summary: a test with a check that failed has
+ * failed. Returns the exit status. A SIGPIPE ends the program: it keeps its
+ * default. */
 static inline int run_tests(const char *suite, void (*const list[])(void)) {
   signal(SIGPIPE, SIG_DFL);
   sigset_t all;
@@ -94,13 +92,17 @@ static inline int run_tests(const char *suite, void (*const list[])(void)) {
   pthread_sigmask(SIG_SETMASK, &all, &before_all); /* the watchdog gets none: they would end its sleep */
   if (pthread_create(&watchdog, NULL, end_late, NULL) == 0) pthread_detach(watchdog);
   pthread_sigmask(SIG_SETMASK, &before_all, NULL);
-  for (int i = 0; list[i]; i++) {
+  int count = 0;
+  int failed_tests = 0;
+  for (; list[count]; count++) {
+    int failed_before = failed;
     int before = count_fds();
-    list[i]();
-    if (!CHECK_EQUAL(count_fds(), before)) printf("  after test %d of %s\n", i + 1, suite);
+    list[count]();
+    if (!CHECK_EQUAL(count_fds(), before)) printf("  after test %d of %s\n", count + 1, suite);
+    if (failed > failed_before) failed_tests++;
   }
-  printf("native %s: %d passed, %d failed\n", suite, passed, failed);
-  return failed == 0 ? 0 : 1;
+  printf("native %s: %d passed, %d failed\n", suite, count - failed_tests, failed_tests);
+  return failed_tests == 0 ? 0 : 1;
 }
 
 #endif
