@@ -52,20 +52,19 @@ export class RemoteScreens implements AsyncDisposable {
   /** What it shows, for who looks at it more closely than by pictures. */
   readonly screens: Screens;
   readonly #session: SpiceSession;
-  readonly #threads: DisplayThreads | undefined;
-
+  readonly #gl: GlScanoutsAbility;
   readonly #pictureTimeoutMs: number;
 
   private constructor(
     session: SpiceSession,
     screens: Screens,
-    threads: DisplayThreads | undefined,
+    gl: GlScanoutsAbility,
     target: SpiceTarget,
     pictureTimeoutMs = FIRST_PICTURE_MS,
   ) {
     this.#session = session;
     this.screens = screens;
-    this.#threads = threads;
+    this.#gl = gl;
     this.#pictureTimeoutMs = pictureTimeoutMs;
     const name = session.serverName;
     const uri = printable(targetUri(target));
@@ -92,7 +91,8 @@ export class RemoteScreens implements AsyncDisposable {
     const onDetail = toldOnce(options.onDetail ?? (() => {}));
     const compression = options.compression ?? (isOnThisHost(target) ? "off" : "lz");
     await using stack = new AsyncDisposableStack();
-    const threads = stack.use(await startThreads(target, options));
+    const gl = await startThreads(target, options);
+    const threads = stack.use(gl.threads);
     const screens = stack.use(
       new Screens({
         decoders: await loadDecoders(),
@@ -101,9 +101,15 @@ export class RemoteScreens implements AsyncDisposable {
         ...(threads === undefined ? {} : { threads }),
       }),
     );
+    let hasLost = false;
     const session = await SpiceSession.connect(target, {
       ...screens.sessionOptions,
       compression,
+      onEvent: ({ channel, state }) => {
+        if (channel !== "display") return;
+        if (hasLost && state === "linked" && gl.lack !== undefined) onWarning(gl.lack);
+        hasLost ||= state === "closed";
+      },
       onWarning: ({ channel, text }) => onWarning(`${channel}: ${text}`),
       onNotice: ({ severity, text }) => {
         (severity === "info" ? onDetail : onWarning)(`the server says: ${text}`);
@@ -118,7 +124,7 @@ export class RemoteScreens implements AsyncDisposable {
       await screens.completed();
     }
     stack.move();
-    return new RemoteScreens(session, screens, threads, target, options.pictureTimeoutMs);
+    return new RemoteScreens(session, screens, gl, target, options.pictureTimeoutMs);
   }
 
   /** The displays as they are now. */
@@ -146,7 +152,8 @@ export class RemoteScreens implements AsyncDisposable {
     });
     if (picture === undefined) {
       throw new SpiceError(`Cannot save the screen: ${why}`, {
-        hint: "A guest may draw on a display late, or never: look longer with --duration.",
+        hint: this.#gl.hint ??
+          "A guest may draw on a display late, or never: look longer with --duration.",
       });
     }
     await savePng(path, picture);
@@ -171,19 +178,27 @@ export class RemoteScreens implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#session[Symbol.asyncDispose]();
     this.screens[Symbol.dispose]();
-    await this.#threads?.[Symbol.asyncDispose]();
+    await this.#gl.threads?.[Symbol.asyncDispose]();
   }
+}
+
+/** What takes GL scanouts, or why nothing does although there may be some. */
+interface GlScanoutsAbility {
+  threads?: DisplayThreads;
+  /** One clause, and what the user can do. */
+  lack?: string;
+  hint?: string;
 }
 
 /**
  * Starts threads that take GL scanouts, where the server is behind a Unix socket: one with such a
- * picture on it ends the display of a client that does not take it.
+ * picture on it ends the display of a client that does not take it, without a word.
  */
 async function startThreads(
   target: SpiceTarget,
   { gl = "auto", onWarning, onDetail, signal }: RemoteOptions,
-): Promise<DisplayThreads | undefined> {
-  if (gl === "off" || !("path" in target)) return undefined;
+): Promise<GlScanoutsAbility> {
+  if (gl === "off" || !("path" in target)) return {};
   const [{ DisplayThreads }, { obtainShim }] = await Promise.all([
     import("./display_threads.ts"),
     import("../../ffi/release.ts"),
@@ -193,11 +208,14 @@ async function startThreads(
       announce: (text) => onWarning?.(text),
       ...(signal === undefined ? {} : { signal }),
     });
-    return DisplayThreads.start({ shim: path });
+    return { threads: DisplayThreads.start({ shim: path }) };
   } catch (error) {
     if (!(error instanceof ShimError)) throw error;
-    onDetail?.(`GL scanouts cannot be shown: ${error.message}`);
-    return undefined;
+    const lack = `GL scanouts cannot be shown: ${error.message}`;
+    onDetail?.(lack);
+    const hint = "Where the guest draws by the GPU its pictures need the native library: " +
+      (error.hint ?? "build it (deno task native)");
+    return { lack, hint };
   }
 }
 

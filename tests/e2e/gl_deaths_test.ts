@@ -1,5 +1,5 @@
 /** VMs with GL scanouts that end, lose SPICE, or are given up: nothing is lost, nothing stays behind. */
-import { assertEquals, assertGreater } from "@std/assert";
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { pause } from "../../lib/base/deadline.ts";
 import { glQemus, type GlRig, makeGlRig, rigOptions } from "./gl_rig.ts";
 import { colorsOf, readPng, RunningVm } from "./running_vm.ts";
@@ -37,6 +37,20 @@ rigTest("displays close before their VM counts as stopped", async (sandbox, rig)
     assertGreater(last.indexOf("spice display closed"), 0);
     assertEquals(last.slice(stopped), ["state stopped", "exit"], how);
   }
+});
+
+rigTest("who cannot take scanouts is told why there is no picture", async (sandbox, rig) => {
+  const bundle = await sandbox.bundle({ display: "virtio-vga-gl" });
+  const vm = await RunningVm.boot(sandbox, bundle, PROMPT, ...rigOptions(rig), "--gl", "on");
+  const server = `spice+unix://${sandbox.path("run", "utmost", vm.id, "spice")}`;
+  const args = ["--headless", "--duration", "2s", "--screenshot", sandbox.path("none.png")];
+  const env = { UTMOST_SHIM: "/none/libutm_shim.so" };
+  const { code, stderr } = await sandbox.run(["view", server, ...args], { env });
+  assertEquals(code, 8, stderr);
+  const lack = 'warning: GL scanouts cannot be shown: Cannot open the native library "/none/';
+  assertEquals(stderr.split(lack).length, 2, stderr);
+  assertStringIncludes(stderr, "hint: Where the guest draws by the GPU its pictures need");
+  await vm.verb("stop", "--kill");
 });
 
 rigTest("who looks at a VM that ends gets its last picture", async (sandbox, rig) => {
