@@ -88,7 +88,8 @@ export interface GuestDisplayOptions {
   decoders?: ImageDecoders;
   /**
    * Images that the server has told to keep. Displays of one session share it where the session
-   * offers a cache: the server keeps one list for all of them. Its own when left out.
+   * offers a cache: the server keeps one list for all of them. Its own when left out. An image that
+   * is referred to before the other display's channel has brought it is not drawn, and told.
    */
   imageCache?: ImageCache;
 }
