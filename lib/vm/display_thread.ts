@@ -14,23 +14,19 @@ import { SpiceError } from "../base/errors.ts";
 import type { SharedTexture } from "../display/gl_interfaces.ts";
 import { GlLedger } from "../display/gl_ledger.ts";
 import type { ChannelEnd } from "../spice/channel_link.ts";
-import { DISPLAY_REQUESTS } from "../spice/display_messages.ts";
 import { SpiceConnectError } from "../spice/errors.ts";
 import { connectSocket } from "../spice/fd_connection.ts";
-import { encodeMessage } from "../spice/framing.ts";
 import type { DisplayOpening } from "../spice/session_options.ts";
 import { DisplayCells } from "./display_cells.ts";
 import {
   type CapturedPicture,
   type DisplayCommand,
   type DisplayNews,
-  errorOf,
-  plainError,
   type ShownPicture,
 } from "./display_protocol.ts";
-import { GlWatchdog } from "./gl_watchdog.ts";
 import { ThreadCalls, unlessAborted } from "./thread_calls.ts";
-import { ThreadChannel } from "./thread_channel.ts";
+import type { ThreadChannel } from "./thread_channel.ts";
+import { endOf, ThreadLink } from "./thread_link.ts";
 
 /**
  * How long the thread may take to let go of everything, in milliseconds, before it is left behind; and
@@ -40,11 +36,6 @@ const END_MS = 2_000;
 const START_MS = 20_000;
 /** How long a picture waits for the next draw of a guest that draws, in milliseconds. */
 const DRAW_MS = 100;
-const GL_DRAW_DONE = encodeMessage(
-  DISPLAY_REQUESTS.gl_draw_done.id,
-  DISPLAY_REQUESTS.gl_draw_done.body,
-  {},
-).slice();
 
 /** What a thread tells of its display. */
 export interface DisplayThreadEvents {
@@ -83,17 +74,11 @@ export interface ThreadLinkOptions {
   hasDecoders: boolean;
 }
 
-/** A channel of the thread, from before its link until its end. */
+/** A channel of the thread. */
 interface Current {
-  opening: DisplayOpening;
-  channel: ThreadChannel;
-  socket: UnixSocket;
-  watchdog: GlWatchdog;
-  linked: PromiseWithResolvers<void>;
+  link: ThreadLink;
   /** Lets the next channel begin. */
   leave: () => void;
-  /** What a listener has thrown: the channel ends with it. */
-  defect?: { error: unknown };
 }
 
 /** The thread of one display; one channel after another. */
@@ -211,15 +196,17 @@ export class DisplayThread implements AsyncDisposable {
       if (this.#lost !== undefined) throw this.#lost;
       opening.onWait(`connection for the ${name} channel`);
       socket = await connect(this.#shim, target.path, signal);
-      given = dupOf(socket);
+      using unless = new DisposableStack();
+      unless.use(socket);
+      if (this.#lost !== undefined) throw this.#lost;
+      given = socket.dup().take();
+      unless.move();
     } catch (error) {
       void before.then(leave);
       throw error;
     }
-    const channel = new ThreadChannel({ name, id }, this.cells, (command) => this.#post(command));
-    const linked = Promise.withResolvers<void>();
-    const watchdog = this.#watch(name, socket);
-    this.#current = { opening, channel, socket, watchdog, linked, leave };
+    const link = this.#link(opening, socket);
+    this.#current = { link, leave };
     this.cells.giveSocket(given);
     this.cells.tell({ messages: 0, bytes: 0, acks: 0, malformed: 0 }, 0);
     const { compression, hasDecoders } = options;
@@ -234,50 +221,34 @@ export class DisplayThread implements AsyncDisposable {
     };
     this.#post({ do: "open", task });
     try {
-      await unlessAborted(signal, linked.promise);
+      await unlessAborted(signal, link.linked);
     } catch (error) {
-      channel.close("linking was given up");
+      link.channel.close("linking was given up");
       throw error;
     }
-    return channel;
+    return link.channel;
   }
 
-  #watch(name: string, socket: UnixSocket): GlWatchdog {
+  #link(opening: DisplayOpening, socket: UnixSocket): ThreadLink {
     const { hangMs } = this.#options;
-    return new GlWatchdog({
-      name,
+    return new ThreadLink(opening, socket, {
       cells: this.cells,
       ledger: this.ledger,
+      post: (command) => this.#post(command),
       describe: () => `${this.shown.width}×${this.shown.height}`,
-      acknowledge: () => {
-        try {
-          return socket.send(GL_DRAW_DONE, [], { timeoutMs: 0 }) === GL_DRAW_DONE.length;
-        } catch {
-          return true; // the server has gone, and owes nothing to the guest any more
-        }
-      },
+      onGuard: (text) => this.events?.onGuard(text),
+      onHang: (text) => this.#abandon(new SpiceError(`Cannot go on with ${opening.name}: ${text}`)),
       ...(hangMs === undefined ? {} : { hangMs }),
-      onTrip: (text) => this.events?.onGuard(text),
-      onHang: (text) => this.#abandon(new SpiceError(`Cannot go on with ${name}: ${text}`)),
     });
   }
 
   #hear(news: DisplayNews): void {
-    const current = this.#current;
     switch (news.is) {
       case "ready":
         this.#isReady = true;
         return this.#ready.resolve();
-      case "waiting":
-        return current?.opening.onWait(news.what);
-      case "linked":
-        return current?.linked.resolve();
-      case "first message":
-        return current?.opening.onFirstMessage();
-      case "ended": {
-        const { by, text, error } = news;
-        return this.#end({ by, text, ...(error === undefined ? {} : { error: errorOf(error) }) });
-      }
+      case "ended":
+        return this.#end(endOf(news));
       case "shown":
         this.shown = news.picture;
         this.events?.onShown(news.picture);
@@ -289,20 +260,12 @@ export class DisplayThread implements AsyncDisposable {
         return void this.#captures.answer(news.call, news.picture);
       case "texture":
         return this.#hearTexture(news.call, news.texture);
-      case "await":
-        return void this.#await(news);
-      case "reached":
-        return current?.channel.tellReached();
-      case "migrating":
-        return current?.opening.onMigrate();
-      case "notice":
-        return current?.opening.onNotice(news.notice);
-      case "warning":
-        return current?.opening.onWarning(news.warning);
       case "flaw":
         return this.events?.onWarning(news.text);
       case "over":
         return this.#finish();
+      default:
+        return this.#current?.link.hear(news);
     }
   }
 
@@ -312,41 +275,17 @@ export class DisplayThread implements AsyncDisposable {
     if (!this.#textures.answer(call, lent)) lent?.fd?.[Symbol.dispose]();
   }
 
-  /** Waits for other channels of the session, for the thread. */
-  async #await({ call, awaited }: DisplayNews & { is: "await" }): Promise<void> {
-    const { opening, channel } = this.#current ?? {};
-    let error: unknown;
-    try {
-      if (channel !== undefined) await opening?.waitFor(channel, awaited);
-    } catch (reason) {
-      error = reason;
-    }
-    this.#post({ do: "go on", call, ...(error === undefined ? {} : { error: plainError(error) }) });
-  }
-
   /** A listener's defect ends the channel: it must not be overlooked. */
   #fail(error: unknown): void {
-    if (this.#current === undefined) return this.events?.onDefect(error);
-    this.#current.defect ??= { error };
-    this.#current.channel.close("its listener failed");
+    if (this.#current === undefined) this.events?.onDefect(error);
+    else this.#current.link.fail(error);
   }
 
   #end(end: ChannelEnd): void {
     const current = this.#current;
-    if (current === undefined) return;
     this.#current = undefined;
-    const { linked, channel, socket, watchdog, leave, defect } = current;
-    watchdog[Symbol.dispose]();
-    socket[Symbol.dispose]();
-    leave();
-    const error = defect === undefined ? end.error : defect.error;
-    linked.promise.catch(() => {}); // nobody may be waiting any more
-    linked.reject(error ?? new SpiceError(`Cannot link the ${channel.name} channel: ${end.text}`));
-    channel.end(
-      defect === undefined
-        ? end
-        : { by: "error", text: error instanceof Error ? error.message : String(error), error },
-    );
+    current?.link.end(end);
+    current?.leave();
   }
 
   /**
@@ -395,7 +334,7 @@ export class DisplayThread implements AsyncDisposable {
   /** The thread has died of a defect. What it had is closed here. */
   #die(cause: Error): void {
     if (this.#isOver) return;
-    const name = this.#current?.channel.name ?? "a display";
+    const name = this.#current?.link.channel.name ?? "a display";
     const error = new SpiceError(
       `Cannot go on with ${name}: its thread has died: ${cause.message}`,
       {
@@ -415,7 +354,7 @@ export class DisplayThread implements AsyncDisposable {
   /** Leaves a thread behind that hangs in a call: it ends by itself, should it ever come back. */
   #abandon(error: Error): void {
     this.#lose(error);
-    this.#current?.socket.shutdown(); // the server then goes on without this display
+    this.#current?.link.shutdown();
     this.#post({ do: "end" });
     this.#end({ by: "error", text: error.message, error });
   }
@@ -452,15 +391,5 @@ async function connect(shim: Shim, path: string, signal: AbortSignal): Promise<U
       if ((cause as { code?: string } | undefined)?.code !== "EAGAIN") throw error;
     }
     await pause(5, signal);
-  }
-}
-
-/** Another descriptor of a socket, for the thread; closes the socket where there is none. */
-function dupOf(socket: UnixSocket): number {
-  try {
-    return socket.dup().take();
-  } catch (error) {
-    socket[Symbol.dispose]();
-    throw error;
   }
 }
