@@ -6,13 +6,13 @@
 import { HISTOGRAM_CELLS, MicrosHistogram } from "./micros_histogram.ts";
 
 /** Kinds of buffers that a guest's picture comes in, as the ledger names them. */
-export const BUFFER_KINDS = ["dmabuf", "memory", "iosurface"] as const;
+const BUFFER_KINDS = ["dmabuf", "memory", "iosurface"] as const;
 
 /** A kind of buffer: on the GPU (`dmabuf` on Linux, `iosurface` on macOS), or plain memory. */
 export type BufferKind = typeof BUFFER_KINDS[number];
 
 /** What the thread that draws is doing. */
-export const GL_STAGES = ["idle", "draw", "import", "copy", "read"] as const;
+const GL_STAGES = ["idle", "draw", "import", "copy", "read"] as const;
 
 /** A stage of the pipeline. */
 export type GlStage = typeof GL_STAGES[number];

@@ -92,7 +92,7 @@ export function wantsGl(config: Config, { gl }: Pick<CommandOptions, "gl">): boo
  * Whether `gl` in `-spice` names an API, as in UTM's QEMU, rather than being a switch: told by the
  * option's help, else by where the QEMU comes from.
  */
-export function namesGlApi(host: Pick<Host, "os" | "utm">, qemu: QemuCapabilities): boolean {
+function namesGlApi(host: Pick<Host, "os" | "utm">, qemu: QemuCapabilities): boolean {
   return host.os === "darwin" && (qemu.spiceGlApis ?? host.utm !== undefined);
 }
 

@@ -30,13 +30,12 @@ import {
   plainError,
   type ShownPicture,
 } from "./display_protocol.ts";
+import { FRAME_MS } from "./screen.ts";
 import { toldOnce } from "./told_once.ts";
 import { WatchedConnection } from "./watched_connection.ts";
 
 /** A guest that has drawn within so many milliseconds draws. */
 const DRAWING_MS = 250;
-/** Changes within this time, in milliseconds, are one frame. */
-const FRAME_MS = 16;
 
 /** What a display's thread works with. */
 export interface WorkerDisplayOptions<B extends GuestBuffer> {
