@@ -148,6 +148,7 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
     this.#tellCounts();
     this.#channel = undefined;
     this.#stream = undefined;
+    this.#captureDue(); // no draw will come
     const { by, text, error } = end;
     const told = error === undefined ? {} : { error: plainError(error) };
     this.#options.post({ is: "ended", by, text, ...told });
@@ -251,10 +252,7 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
   /** Acknowledges a draw, unless the owner has: it does where a copy takes too long. */
   #done(): void {
     this.#drawnAt = this.#receivedAt;
-    if (this.#atDraw.size > 0) {
-      for (const call of this.#atDraw) this.#capture(call);
-      this.#atDraw.clear();
-    }
+    if (this.#atDraw.size > 0) this.#captureDue();
     if (!this.#cells.takeOwed()) return;
     this.#unsent.push(this.#receivedAt);
     this.#channel?.send(DISPLAY_REQUESTS.gl_draw_done, {});
@@ -331,11 +329,18 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
   #captureOrWait(call: number, isUrgent: boolean): void {
     if (isUrgent) {
       if (this.#atDraw.delete(call)) this.#capture(call);
-    } else if (performance.now() - this.#drawnAt < DRAWING_MS) {
+    } else if (this.#channel !== undefined && performance.now() - this.#drawnAt < DRAWING_MS) {
       this.#atDraw.add(call);
     } else {
       this.#capture(call);
     }
+  }
+
+  /** Takes the pictures that have waited for a draw. */
+  #captureDue(): void {
+    const due = [...this.#atDraw];
+    this.#atDraw.clear();
+    for (const call of due) this.#capture(call);
   }
 
   #capture(call: number): void {

@@ -118,6 +118,24 @@ shimTest("a guest that draws is captured at its next draw, if one comes", async 
   assertEquals(rig.report.gl.cpuBytes, 2 * 64 * 4);
 });
 
+shimTest("the picture of a guest that has gone waits for no draw", async (shim) => {
+  await using rig = await GlDisplayRig.start(shim);
+  rig.peer.scanout(64);
+  await rig.peer.drawn();
+  const thread = rig.threads.of(0);
+  const never = new AbortController().signal;
+  const answers: string[] = [];
+  const captured = thread.capture(never).then(() => answers.push("captured"));
+  const ended = until("the end", () => rig.events.some((text) => text.includes("0 closed")))
+    .then(() => answers.push("ended"));
+  rig.peer.close();
+  await Promise.all([captured, ended]);
+  assertEquals(answers, ["captured", "ended"]);
+  await rig.detach();
+  await rig.screens.latest(0);
+  assertEquals(rig.report.gl.cpuBytes, 2 * 64 * 4);
+});
+
 shimTest("draws in one piece, and before any scanout, are acknowledged each", async (shim) => {
   await using rig = await GlDisplayRig.start(shim);
   for (let i = 0; i < 30; i++) void rig.peer.draw();
