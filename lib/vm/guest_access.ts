@@ -1,6 +1,6 @@
 /** What a VM has to be for something to be done with its guest, and why that has failed. */
 import { withDeadline } from "../base/deadline.ts";
-import { NotRunningError, UtmostError } from "../base/errors.ts";
+import { NotRunningError, QemuError, UtmostError } from "../base/errors.ts";
 import { QmpClosedError } from "../qmp/errors.ts";
 import { SpiceClosedError } from "../spice/errors.ts";
 import type { Ending } from "./ending.ts";
@@ -44,9 +44,10 @@ export async function failureOf(vm: GuestOf, what: string, error: unknown): Prom
   return new NotRunningError(`Cannot ${what}: the VM has ended`, { cause: error });
 }
 
-/** Whether a connection has ended: QEMU's exit may follow. */
+/** Whether QEMU has ended, or a connection: its exit may follow. */
 function isLoss(error: unknown): boolean {
-  return error instanceof QmpClosedError || error instanceof SpiceClosedError ||
+  return error instanceof QemuError || error instanceof QmpClosedError ||
+    error instanceof SpiceClosedError ||
     error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.BadResource;
 }

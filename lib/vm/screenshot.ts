@@ -2,6 +2,7 @@
 import {
   HostError,
   NotRunningError,
+  QemuError,
   QmpError,
   SpiceError,
   UsageError,
@@ -125,7 +126,7 @@ async function screendump(vm: PicturedVm, path: string): Promise<void> {
     });
   } catch (error) {
     if (!(error instanceof UtmostError)) throw cannotSave(path, error);
-    if (error instanceof QmpClosedError) throw error;
+    if (error instanceof QmpClosedError || error instanceof QemuError) throw error;
     if (NO_CONSOLE.test(error.message)) {
       const name = printable(vm.identity.name);
       throw new HostError(

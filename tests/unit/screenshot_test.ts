@@ -3,6 +3,7 @@ import {
   HostError,
   HostFailure,
   NotRunningError,
+  QemuError,
   QmpError,
   SpiceError,
   UsageError,
@@ -51,6 +52,10 @@ Deno.test("saveScreenshot tells the end of the VM, whichever way it comes", asyn
       vmWith(lost, (vm) => {
         setTimeout(() => vm.end(), 10);
         return Promise.reject(new QmpClosedError("Cannot run it: the connection is closed"));
+      }),
+      vmWith(lost, (vm) => {
+        setTimeout(() => vm.end(), 10);
+        return Promise.reject(new QemuError("Cannot go on: QEMU was ended by SIGKILL"));
       }),
     ];
     for (const vm of vms) {
