@@ -35,7 +35,7 @@ import { endOf, ThreadLink } from "./thread_link.ts";
 const END_MS = 2_000;
 const START_MS = 20_000;
 /** How long a picture waits for the next draw of a guest that draws, in milliseconds. */
-const DRAW_MS = 100;
+const DRAW_MS = 300;
 
 /** What a thread tells of its display. */
 export interface DisplayThreadEvents {
