@@ -75,7 +75,9 @@ export class ThreadScreen implements Screen {
   linked(channel: ThreadChannel): void {
     this.ended = undefined;
     this.#channel = channel;
+    const before = this.#first;
     this.#first = Promise.withResolvers();
+    before.resolve(this.#first.promise); // who waits since the channel before gets this one's
     if (this.#thread.shown.width > 0) this.#first.resolve();
     void channel.closed.then(({ text }) => {
       const { messages, bytes } = channel.stats;

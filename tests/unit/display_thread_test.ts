@@ -136,6 +136,17 @@ shimTest("the picture of a guest that has gone waits for no draw", async (shim) 
   assertEquals(rig.report.gl.cpuBytes, 2 * 64 * 4);
 });
 
+shimTest("who waits for a first picture gets that of a later session", async (shim) => {
+  await using rig = await GlDisplayRig.start(shim);
+  const captured = rig.screens.capture(0, { timeoutMs: 5000 });
+  await rig.detach();
+  await rig.attach();
+  rig.peer.scanout(64);
+  await rig.peer.monitors(64);
+  const [picture, why] = await captured;
+  assertEquals([picture?.width, why], [64, undefined]);
+});
+
 shimTest("draws in one piece, and before any scanout, are acknowledged each", async (shim) => {
   await using rig = await GlDisplayRig.start(shim);
   for (let i = 0; i < 30; i++) void rig.peer.draw();
