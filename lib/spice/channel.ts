@@ -351,7 +351,7 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
     const error = new SpiceTimeoutError(
       `Cannot follow the ${this.#options.name} channel: ${what} for ${periodMs} ms`,
     );
-    this.#finish({ by: "error", text: error.message, error });
+    this.#finish(endBy(error));
   }
 
   /** Says how much of a message is read. @throws {SpiceLimitError} if it is too large */
@@ -461,4 +461,9 @@ export class SpiceChannel implements PacedLink, MessageSink, Disposable {
       this.#dispatch(type, reader.part(sub.offset, size));
     }
   }
+}
+
+/** How something ends that `error` ended. */
+export function endBy(error: unknown): ChannelEnd {
+  return { by: "error", text: error instanceof Error ? error.message : String(error), error };
 }

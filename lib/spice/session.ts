@@ -16,7 +16,7 @@ import type {
   SpiceNotice,
   SpiceWarning,
 } from "./channel_link.ts";
-import { SpiceChannel } from "./channel.ts";
+import { endBy, SpiceChannel } from "./channel.ts";
 import { channelName, channelType } from "./channel_types.ts";
 import { ChannelWaits } from "./channel_waits.ts";
 import { DISPLAY_TYPE, displaySetup } from "./display_channel.ts";
@@ -511,9 +511,4 @@ export class SpiceSession implements AsyncDisposable {
     for (const stream of this.#streams) stream.close();
     while (this.#running.length > 0) await Promise.allSettled(this.#running.splice(0));
   }
-}
-
-/** How something ends that `error` ended. */
-function endBy(error: unknown): ChannelEnd {
-  return { by: "error", text: error instanceof Error ? error.message : String(error), error };
 }

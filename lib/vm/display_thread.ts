@@ -13,6 +13,7 @@ import { pause } from "../base/deadline.ts";
 import { SpiceError } from "../base/errors.ts";
 import type { SharedTexture } from "../display/gl_interfaces.ts";
 import { GlLedger } from "../display/gl_ledger.ts";
+import { endBy } from "../spice/channel.ts";
 import type { ChannelEnd } from "../spice/channel_link.ts";
 import { SpiceConnectError } from "../spice/errors.ts";
 import { connectSocket } from "../spice/fd_connection.ts";
@@ -346,7 +347,7 @@ export class DisplayThread implements AsyncDisposable {
     for (const fd of [socket, this.#wakeUp]) {
       if (fd !== undefined) new OwnedFd(this.#shim, fd)[Symbol.dispose]();
     }
-    this.#end({ by: "error", text: error.message, error });
+    this.#end(endBy(error));
     this.#finish();
     this.events?.onDefect(error);
   }
@@ -356,7 +357,7 @@ export class DisplayThread implements AsyncDisposable {
     this.#lose(error);
     this.#current?.link.shutdown();
     this.#post({ do: "end" });
-    this.#end({ by: "error", text: error.message, error });
+    this.#end(endBy(error));
   }
 
   #finish(): void {

@@ -2,6 +2,7 @@
 import type { UnixSocket } from "../../ffi/socket.ts";
 import { SpiceError } from "../base/errors.ts";
 import type { GlLedger } from "../display/gl_ledger.ts";
+import { endBy } from "../spice/channel.ts";
 import type { ChannelEnd } from "../spice/channel_link.ts";
 import { DISPLAY_REQUESTS } from "../spice/display_messages.ts";
 import { encodeMessage } from "../spice/framing.ts";
@@ -126,11 +127,7 @@ export class ThreadLink {
     this.#linked.reject(
       error ?? new SpiceError(`Cannot link the ${channel.name} channel: ${end.text}`),
     );
-    channel.end(
-      this.#defect === undefined
-        ? end
-        : { by: "error", text: error instanceof Error ? error.message : String(error), error },
-    );
+    channel.end(this.#defect === undefined ? end : endBy(error));
   }
 }
 

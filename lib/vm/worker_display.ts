@@ -11,7 +11,7 @@ import { GuestDisplay } from "../display/guest_display.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
 import { GlScanouts } from "../display/scanout.ts";
 import type { Surface } from "../display/surface.ts";
-import { SpiceChannel } from "../spice/channel.ts";
+import { endBy, SpiceChannel } from "../spice/channel.ts";
 import type { AwaitedMessage, ChannelEnd, PacedLink } from "../spice/channel_link.ts";
 import { type DisplayHandlers, displaySetup } from "../spice/display_channel.ts";
 import { DISPLAY_REQUESTS } from "../spice/display_messages.ts";
@@ -143,7 +143,7 @@ export class WorkerDisplay<B extends GuestBuffer> implements AsyncDisposable {
     try {
       end = await this.#follow(task);
     } catch (error) {
-      end = { by: "error", text: error instanceof Error ? error.message : String(error), error };
+      end = endBy(error);
     }
     this.#tellCounts();
     this.#channel = undefined;
