@@ -18,7 +18,7 @@ export interface ScanoutMessage {
   stride: number;
   /** A DRM fourcc; means nothing on macOS. */
   fourcc: number;
-  /** Bit 0, Y0TOP; means nothing on macOS. */
+  /** Bit 0, Y0TOP: the rows are upside down in memory; means nothing on macOS. */
   flags: number;
 }
 

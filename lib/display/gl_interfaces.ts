@@ -1,26 +1,12 @@
 /** What a GL display takes from the native side: `ffi/scanout.ts` and `ffi/egl.ts` have it. */
+import type { EglShare as SharedTexture } from "../../ffi/egl.ts";
+import type {
+  ScanoutMessage as ScanoutShape,
+  ScanoutPart as PixelRect,
+} from "../../ffi/scanout.ts";
 import type { BufferKind } from "./gl_ledger.ts";
 
-/** Pixels of a picture, from its top left corner. */
-export interface PixelRect {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
-
-/** A scanout as GL_SCANOUT_UNIX describes it. Source: spice.proto, DisplayChannel. */
-export interface ScanoutShape {
-  /** Pixels. */
-  width: number;
-  height: number;
-  /** Bytes from one row to the next; 0 where the buffer itself knows (macOS). */
-  stride: number;
-  /** The format as the server says; on macOS it means nothing. */
-  fourcc: number;
-  /** Bit 0, Y0TOP: on Linux the rows are upside down in memory. */
-  flags: number;
-}
+export type { PixelRect, ScanoutShape, SharedTexture };
 
 /** A buffer of the guest's. */
 export interface GuestBuffer extends Disposable {
@@ -35,22 +21,6 @@ export interface GuestBuffer extends Disposable {
    * @returns The bytes that the CPU has copied.
    */
   read(part: PixelRect, pixels: Uint32Array): number;
-}
-
-/** A texture of ours that other processes can use; what they show is a copy of the guest's picture. */
-export interface SharedTexture {
-  kind: BufferKind;
-  /** Pixels. */
-  width: number;
-  height: number;
-  /** Bytes from one row to the next. */
-  stride: number;
-  /** A DRM fourcc, or an IOSurface's format. */
-  fourcc: number;
-  /** The descriptor's number, the receiver's to close; -1 for an IOSurface. */
-  fd: number;
-  /** The IOSurface's id; 0 for others. */
-  surfaceId: number;
 }
 
 /** EGL with one context, and a texture of ours that follows the guest's buffer. */
