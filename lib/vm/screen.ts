@@ -1,4 +1,5 @@
 /** One display of a guest, wherever it is drawn: in this thread or in one of its own. */
+import { withDeadline } from "../base/deadline.ts";
 import type { ImageDecoders } from "../display/decoders.ts";
 import type { GlReport } from "../display/gl_ledger.ts";
 import type { Picture } from "../display/picture.ts";
@@ -86,4 +87,18 @@ export interface Screen extends Disposable {
   watch(isWatched: boolean): void;
   /** The texture with that copy; undefined where nobody watches, or the picture is in `pixels`. */
   texture(signal: AbortSignal): Promise<LentTexture | undefined>;
+}
+
+/** Calls what is not ours, such as a listener; nobody could catch what it throws. */
+export function guarded({ onDefect }: Pick<ScreenOptions, "onDefect">, call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    onDefect?.(error);
+  }
+}
+
+/** Waits for the first picture of a screen. @throws the signal's reason when it is aborted. */
+export async function firstPicture(first: Promise<void>, signal?: AbortSignal): Promise<void> {
+  await withDeadline("a picture", () => first, signal === undefined ? {} : { signal });
 }

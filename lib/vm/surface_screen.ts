@@ -1,12 +1,13 @@
 /** A display that is drawn in this thread. */
-import { withDeadline } from "../base/deadline.ts";
 import { GuestDisplay } from "../display/guest_display.ts";
 import type { ChannelStats, PacedLink } from "../spice/channel_link.ts";
 import type { DisplayHandlers } from "../spice/display_channel.ts";
 import {
   type Captured,
   type DisplayReport,
+  firstPicture,
   FRAME_MS,
+  guarded,
   NO_GL,
   type Screen,
   type ScreenOptions,
@@ -89,21 +90,12 @@ export class SurfaceScreen implements Screen {
     }
   }
 
-  /** Calls what is not ours; nobody could catch what it throws. */
   #guard(call: () => void): void {
-    try {
-      call();
-    } catch (error) {
-      this.#options.onDefect?.(error);
-    }
+    guarded(this.#options, call);
   }
 
-  async pictured(signal?: AbortSignal): Promise<void> {
-    await withDeadline(
-      "a picture",
-      () => this.#first.promise,
-      signal === undefined ? {} : { signal },
-    );
+  pictured(signal?: AbortSignal): Promise<void> {
+    return firstPicture(this.#first.promise, signal);
   }
 
   picture(): Promise<Captured> {

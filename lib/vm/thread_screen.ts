@@ -6,7 +6,9 @@ import type { CapturedPicture, ShownPicture } from "./display_protocol.ts";
 import {
   type Captured,
   type DisplayReport,
+  firstPicture,
   FRAME_MS,
+  guarded,
   type Screen,
   type ScreenOptions,
   type ScreenPicture,
@@ -137,21 +139,12 @@ export class ThreadScreen implements Screen {
     }, FRAME_MS);
   }
 
-  /** Calls what is not ours; nobody could catch what it throws. */
   #guard(call: () => void): void {
-    try {
-      call();
-    } catch (error) {
-      this.#options.onDefect?.(error);
-    }
+    guarded(this.#options, call);
   }
 
-  async pictured(signal?: AbortSignal): Promise<void> {
-    await withDeadline(
-      "a picture",
-      () => this.#first.promise,
-      signal === undefined ? {} : { signal },
-    );
+  pictured(signal?: AbortSignal): Promise<void> {
+    return firstPicture(this.#first.promise, signal);
   }
 
   async picture(signal: AbortSignal): Promise<Captured> {
