@@ -2,7 +2,7 @@ import { assertEquals, assertGreaterOrEqual, assertStrictEquals } from "@std/ass
 import { pause } from "../../lib/base/deadline.ts";
 import { QmpError } from "../../lib/base/errors.ts";
 import { Screens } from "../../lib/vm/screens.ts";
-import { SpiceKeeper, TakeUpPause } from "../../lib/vm/spice_keeper.ts";
+import { SpiceKeeper, type SpiceKeeperOptions, TakeUpPause } from "../../lib/vm/spice_keeper.ts";
 import {
   channelsList,
   type FakeConnection,
@@ -27,6 +27,19 @@ function closable() {
   return { main, close: close.resolve, sessions: () => sessions };
 }
 
+/** What is the same in all tests: nobody gives up, no QEMU ends, no other client is there. */
+function optionsFor(server: FakeSpiceServer, screens: Screens): SpiceKeeperOptions {
+  return {
+    path: (server.target as { path: string }).path,
+    screens,
+    timeoutMs: 5_000,
+    signal: new AbortController().signal,
+    gone: new AbortController().signal,
+    hasClient: () => Promise.resolve(false),
+    onEvent: () => {},
+  };
+}
+
 Deno.test("SpiceKeeper takes a lost session up again once no other client is there", async () => {
   const { main, close, sessions } = closable();
   await using server = await FakeSpiceServer.start({ main });
@@ -41,16 +54,12 @@ Deno.test("SpiceKeeper takes a lost session up again once no other client is the
     () => Promise.resolve(false),
   ];
   await using keeper = await SpiceKeeper.attach({
-    path: (server.target as { path: string }).path,
-    screens,
-    timeoutMs: 5_000,
-    signal: new AbortController().signal,
+    ...optionsFor(server, screens),
     gone: gone.signal,
     hasClient: () => {
       asked.push("?");
       return (answers.shift() ?? (() => Promise.resolve(false)))();
     },
-    onEvent: () => {},
     onNews: ({ kind, why }) => {
       news.push(why === undefined ? kind : `${kind}: ${why.split(",")[0]}`);
       if (kind === "back") back.resolve();
@@ -86,13 +95,7 @@ Deno.test("SpiceKeeper takes a session up again that ended for what came, as soo
   const news: string[] = [];
   const back = Promise.withResolvers<void>();
   await using _keeper = await SpiceKeeper.attach({
-    path: (server.target as { path: string }).path,
-    screens,
-    timeoutMs: 5_000,
-    signal: new AbortController().signal,
-    gone: new AbortController().signal,
-    hasClient: () => Promise.resolve(false),
-    onEvent: () => {},
+    ...optionsFor(server, screens),
     onNews: ({ kind }) => {
       news.push(kind);
       if (kind === "back") back.resolve();
@@ -110,13 +113,8 @@ Deno.test("SpiceKeeper lets a session go that ends with QEMU", async () => {
   const gone = new AbortController();
   const news: unknown[] = [];
   await using _keeper = await SpiceKeeper.attach({
-    path: (server.target as { path: string }).path,
-    screens,
-    timeoutMs: 5_000,
-    signal: new AbortController().signal,
+    ...optionsFor(server, screens),
     gone: gone.signal,
-    hasClient: () => Promise.resolve(false),
-    onEvent: () => {},
     onNews: (item) => news.push(item),
   });
   gone.abort(new DOMException("the VM has ended", "AbortError"));
@@ -158,13 +156,7 @@ Deno.test("SpiceKeeper tells what is left out, and what the server says", async 
   using screens = new Screens();
   const [warnings, details] = [[] as string[], [] as string[]];
   await using _keeper = await SpiceKeeper.attach({
-    path: (server.target as { path: string }).path,
-    screens,
-    timeoutMs: 5_000,
-    signal: new AbortController().signal,
-    gone: new AbortController().signal,
-    hasClient: () => Promise.resolve(false),
-    onEvent: () => {},
+    ...optionsFor(server, screens),
     onWarning: (text) => warnings.push(text),
     onDetail: (text) => details.push(text),
   });
@@ -182,13 +174,7 @@ Deno.test("SpiceKeeper keeps the session though whoever hears of it fails", asyn
   const defects: unknown[] = [];
   const back = Promise.withResolvers<void>();
   await using _keeper = await SpiceKeeper.attach({
-    path: (server.target as { path: string }).path,
-    screens,
-    timeoutMs: 5_000,
-    signal: new AbortController().signal,
-    gone: new AbortController().signal,
-    hasClient: () => Promise.resolve(false),
-    onEvent: () => {},
+    ...optionsFor(server, screens),
     onNews: ({ kind }) => {
       if (kind === "back") back.resolve();
       throw failure;
