@@ -11,7 +11,7 @@ import { type CubeMatch, findCubeFrame } from "./cube_picture.ts";
 import { glQemus, type GlRig, makeGlRig, rigOptions } from "./gl_rig.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
 import { colorsOf, RunningVm } from "./running_vm.ts";
-import { type Sandbox, sandboxTest } from "./sandbox.ts";
+import { isNotFound, type Sandbox, sandboxTest } from "./sandbox.ts";
 import { differenceOf, type PlainPicture } from "./screen_rig.ts";
 
 /** Of a million pixels a few lie so exactly on an edge that either answer is right. */
@@ -47,7 +47,7 @@ async function nextFrame(vm: RunningVm, frames: number, before = -1): Promise<Cu
     return found;
   }, {
     timeoutMs: 30_000,
-    canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+    canSucceedLater: isNotFound,
   });
   assertLess(match.wrong, MAX_WRONG, `frame ${match.frame}`);
   return match;
@@ -138,7 +138,7 @@ cubeTest("scanouts bring every frame of the guest's cube", async ({ sandbox, rig
     }
   }, {
     timeoutMs: 5_000,
-    canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+    canSucceedLater: isNotFound,
   });
   assertLess(after.memoryMiB - before.memoryMiB, 16);
   await vm.verb("stop", "--kill");
@@ -192,7 +192,7 @@ cubeTest("scanouts survive what becomes of a guest", async ({ sandbox, rig, bund
     if (differenceOf(await vm.picture(), before) !== undefined) throw new Deno.errors.NotFound();
   }, {
     timeoutMs: 20_000,
-    canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+    canSucceedLater: isNotFound,
   });
   await vm.display();
 

@@ -11,7 +11,13 @@ import { DeadlineError } from "../../lib/base/errors.ts";
 import { bootDisk } from "./boot_sector.ts";
 import { glQemus, type GlRig, makeGlRig, rigOptions } from "./gl_rig.ts";
 import { colorsOf, RunningVm } from "./running_vm.ts";
-import { type BundleChanges, type RunEvent, type Sandbox, sandboxTest } from "./sandbox.ts";
+import {
+  type BundleChanges,
+  isNotFound,
+  type RunEvent,
+  type Sandbox,
+  sandboxTest,
+} from "./sandbox.ts";
 import { differenceOf } from "./screen_rig.ts";
 
 const PROMPT = "hello> ";
@@ -155,7 +161,3 @@ rigTest("the exit of a VM is its last event", async (sandbox, rig) => {
     assertEquals(new Set(closed.map(({ channel }) => channel)).has("display"), true);
   }
 });
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound;
-}

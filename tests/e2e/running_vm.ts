@@ -3,7 +3,7 @@ import { decode } from "fast-png";
 import { retry, withDeadline } from "../../lib/base/deadline.ts";
 import { ControlClient } from "../../lib/vm/control.ts";
 import type { DisplayReport } from "../../lib/vm/screen.ts";
-import type { RunEvent, Sandbox } from "./sandbox.ts";
+import { isNotFound, type RunEvent, type Sandbox } from "./sandbox.ts";
 import { differenceOf, parsePpm, type PlainPicture } from "./screen_rig.ts";
 
 /** The picture in a PNG file. */
@@ -101,7 +101,7 @@ export class RunningVm {
       throw new Deno.errors.NotFound(JSON.stringify(display));
     }, {
       timeoutMs: 10_000,
-      canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+      canSucceedLater: isNotFound,
     });
   }
 
@@ -117,7 +117,7 @@ export class RunningVm {
     await retry("the expected picture", async () => {
       const difference = differenceOf(await this.picture(), expected, tolerance);
       if (difference !== undefined) throw new Deno.errors.NotFound(difference);
-    }, { timeoutMs, canSucceedLater: (error) => error instanceof Deno.errors.NotFound });
+    }, { timeoutMs, canSucceedLater: isNotFound });
   }
 
   /** The process ids of the supervisor and of QEMU. */

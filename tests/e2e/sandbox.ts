@@ -245,7 +245,7 @@ export class Sandbox {
         }, {
           timeoutMs: 60_000,
           maxMs: 10,
-          canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+          canSucceedLater: isNotFound,
         }),
     };
   }
@@ -414,4 +414,9 @@ export async function hashTree(folder: string): Promise<Record<string, string>> 
   }
   await visit("");
   return hashes;
+}
+
+/** Whether something is not there yet: for `retry`. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound;
 }

@@ -4,7 +4,7 @@ import { pause, retry } from "../../lib/base/deadline.ts";
 import { RemoteScreens } from "../../lib/vm/remote_screens.ts";
 import { type DisplayReport, NO_GL } from "../../lib/vm/screen.ts";
 import { LiveGuest } from "./live_guest.ts";
-import { HELLO, type Sandbox, sandboxTest } from "./sandbox.ts";
+import { HELLO, isNotFound, type Sandbox, sandboxTest } from "./sandbox.ts";
 import { colorsOf, readPng, serialSays } from "./running_vm.ts";
 import { differenceOf, parsePpm } from "./screen_rig.ts";
 
@@ -84,7 +84,7 @@ sandboxTest("e2e: type and keys reach the guest's keyboard through SPICE", async
   await sandbox.run(["keys", id, "p", "o", "w", "e", "r", "o", "f", "f", "ret"]);
   await retry("the end of the VM", async () => {
     if ((await sandbox.json(["ps"]) as unknown[]).length > 0) throw new Deno.errors.NotFound();
-  }, { timeoutMs: 30_000, canSucceedLater: (error) => error instanceof Deno.errors.NotFound });
+  }, { timeoutMs: 30_000, canSucceedLater: isNotFound });
 });
 
 sandboxTest(
@@ -373,7 +373,7 @@ sandboxTest("e2e: a VM's SPICE is taken up again once another client has left", 
   }, {
     timeoutMs: 20_000,
     firstMs: 100,
-    canSucceedLater: (error) => error instanceof Deno.errors.NotFound,
+    canSucceedLater: isNotFound,
   });
   assertEquals(await sandbox.json(["type", id, "\\x7fpoweroff\\n"]), {
     id,
